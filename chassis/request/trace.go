@@ -1,0 +1,84 @@
+package request
+
+import (
+	"encoding/hex"
+	"io"
+)
+
+// Trace is a place in a distributed trace: the trace, the span of this hop, the flags. The
+// zero Trace is no trace.
+type Trace struct {
+	TraceID [16]byte
+	SpanID  [8]byte
+	Flags   byte // bit 0: sampled
+}
+
+// NewTrace begins a trace with ids read from rand; it is not sampled.
+func NewTrace(rand io.Reader) Trace {
+	var t Trace
+	read(rand, t.TraceID[:])
+	return t.Child(rand)
+}
+
+// Child is the place one hop further on: the same trace and flags, a new span.
+func (t Trace) Child(rand io.Reader) Trace {
+	read(rand, t.SpanID[:])
+	t.SpanID[7] |= 1 // an id of zeros is invalid
+	t.TraceID[15] |= boolByte(t.TraceID == [16]byte{})
+	return t
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// IsZero reports whether t is no trace.
+func (t Trace) IsZero() bool { return t == Trace{} }
+
+// Header is t as a traceparent header of version 00, 55 characters.
+func (t Trace) Header() string {
+	b := make([]byte, 0, 55)
+	b = append(b, "00-"...)
+	b = hex.AppendEncode(b, t.TraceID[:])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, t.SpanID[:])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, []byte{t.Flags})
+	return string(b)
+}
+
+// ParseTrace reads a traceparent header as the recommendation prescribes: lower-case
+// hexadecimal, ids of zeros refused, versions above 00 read as far as they are known,
+// version ff refused. It reports false when the header is to be ignored.
+func ParseTrace(header string) (Trace, bool) {
+	var t Trace
+	var version [1]byte
+	var flags [1]byte
+	if len(header) < 55 || header[2] != '-' || header[35] != '-' || header[52] != '-' ||
+		!unhex(version[:], header[:2]) || !unhex(t.TraceID[:], header[3:35]) ||
+		!unhex(t.SpanID[:], header[36:52]) || !unhex(flags[:], header[53:55]) {
+		return Trace{}, false
+	}
+	switch {
+	case version[0] == 0xff, version[0] == 0 && len(header) != 55, len(header) > 55 && header[55] != '-':
+		return Trace{}, false
+	case t.TraceID == [16]byte{}, t.SpanID == [8]byte{}:
+		return Trace{}, false
+	}
+	t.Flags = flags[0] & 1 // the other bits are reserved and must be sent as 0
+	return t, true
+}
+
+func unhex(dst []byte, src string) bool {
+	for i := range len(src) {
+		c := src[i]
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+			return false
+		}
+	}
+	_, err := hex.Decode(dst, []byte(src))
+	return err == nil
+}
