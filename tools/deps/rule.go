@@ -1,0 +1,58 @@
+package deps
+
+// A Floor says how high a package of the root module, with the packages below it, stands in the house.
+type Floor struct {
+	Package string // path within the root module
+	Level   int    // it imports packages of its own module only from this level or lower ones
+}
+
+// Ground is the level whose packages import nothing but the standard library and each other.
+const Ground = 0
+
+// A Reservation keeps a heavy module out of all packages but a few.
+type Reservation struct {
+	Module string   // path of a module
+	For    []string // packages of the root module that may reach it, with those below them
+	Why    string   // shown to whoever breaks it
+}
+
+// Floors is the house of this repository, from the ground up. The most specific entry counts.
+var Floors = []Floor{
+	{"internal", Ground},
+	{"chassis/clock", Ground},
+	{"chassis/failure", Ground},
+	{"chassis/queue", Ground},
+	{"chassis/accesslog", Ground},
+	{"chassis/journal", Ground},
+	{"chassis/request", Ground},
+
+	{"chassis/config", 1},
+	{"chassis/kpi", 1},
+	{"chassis/journal/sqlite", 1},
+
+	{"chassis", 3},
+
+	{"chassis/grpcserver", 4},
+	{"chassis/grpcclient", 4},
+
+	{"fake", 5},
+}
+
+// Reservations are the modules that this repository keeps in a few rooms.
+var Reservations = []Reservation{
+	{
+		Module: "google.golang.org/grpc",
+		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "fake"},
+		Why:    "it alone brings a hundred packages into services that serve no gRPC",
+	},
+	{
+		Module: "modernc.org/sqlite",
+		For:    []string{"chassis/journal/sqlite"},
+		Why:    "a service names its journal engine itself, so that only that one is linked",
+	},
+	{
+		Module: "zombiezen.com/go/sqlite",
+		For:    []string{"chassis/journal/sqlite"},
+		Why:    "a service names its journal engine itself, so that only that one is linked",
+	},
+}
