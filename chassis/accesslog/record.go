@@ -59,8 +59,8 @@ type Record struct {
 	Route string
 	// RequestID is the id that the request carries through all services.
 	RequestID string
-	// FailureCode names the failure that was answered, empty for success.
-	FailureCode string
+	// FailureCode is the number of the failure code that was answered, 0 for success.
+	FailureCode int
 	// Listener is the name of the listener that took the request.
 	Listener string
 }
