@@ -3,6 +3,7 @@ package failure
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type Error struct {
 	omitted int // arguments beyond maxArguments
 	cause   error
 	retry   *time.Duration // set by After
+	status  int            // set by WithStatus
 
 	// inner is what From found inside cause and made this Error of, if cause says more around it.
 	inner *Error
@@ -93,6 +95,35 @@ func (e *Error) After(d time.Duration) *Error {
 	d = max(d, 0)
 	with.retry = &d
 	return &with
+}
+
+// WithStatus is a copy of e that is answered with another HTTP status than its code declares, 400
+// to 599, and with the gRPC code that belongs to that status. Everything else stays as the code says.
+// It is for [Injected], whose faults have the status that a test asks for; a status out of bounds
+// is 500.
+func (e *Error) WithStatus(status int) *Error {
+	with := *e
+	if status < 400 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	with.status = status
+	return &with
+}
+
+// HTTPStatus is what an HTTP answer has: that of the code, unless WithStatus gave another.
+func (e *Error) HTTPStatus() int {
+	if e.status != 0 {
+		return e.status
+	}
+	return e.code.status
+}
+
+// GRPCCode is what a gRPC answer has: that of the code, unless WithStatus gave another.
+func (e *Error) GRPCCode() GRPC {
+	if e.status != 0 {
+		return grpcOf(e.status)
+	}
+	return e.code.grpc
 }
 
 // Code is what e is an occurrence of.

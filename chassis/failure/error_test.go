@@ -345,3 +345,33 @@ func BenchmarkWith(b *testing.B) {
 		_ = errColumnFull.With("column", failure.Safe(3))
 	}
 }
+
+func TestAnErrorMayBeAnsweredWithAnotherStatusThanItsCodeDeclares(t *testing.T) {
+	for _, c := range []struct {
+		status, http int
+		grpc         failure.GRPC
+	}{
+		{503, 503, failure.GRPCUnavailable},
+		{404, 404, failure.GRPCNotFound},
+		{429, 429, failure.GRPCResourceExhausted},
+		{418, 418, failure.GRPCInvalidArgument},
+		{599, 599, failure.GRPCInternal},
+		{200, 500, failure.GRPCInternal},
+		{600, 500, failure.GRPCInternal},
+	} {
+		plain := failure.Injected.New()
+		err := plain.WithStatus(c.status)
+		if err.HTTPStatus() != c.http || err.GRPCCode() != c.grpc {
+			t.Errorf("%d: %d, %v; want %d, %v", c.status, err.HTTPStatus(), err.GRPCCode(), c.http, c.grpc)
+		}
+		if p := err.Problem(""); p.Status != c.http || p.Code != failure.Injected.Number() {
+			t.Errorf("%d: problem document %+v", c.status, p)
+		}
+		if !errors.Is(err, failure.Injected) || plain.HTTPStatus() != 500 || plain.GRPCCode() != failure.GRPCInternal {
+			t.Errorf("%d: the code or the original changed", c.status)
+		}
+	}
+	if err := errColumnFull.New(); err.HTTPStatus() != err.Code().HTTPStatus() || err.GRPCCode() != err.Code().GRPCCode() {
+		t.Error("without another status the code's own holds")
+	}
+}

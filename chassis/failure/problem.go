@@ -53,7 +53,7 @@ type Problem struct {
 func (e *Error) Problem(id string) Problem {
 	c := e.code
 	p := Problem{
-		Type: c.uri, Title: c.message, Status: c.status, Detail: e.Detail(),
+		Type: c.uri, Title: c.message, Status: e.HTTPStatus(), Detail: e.Detail(),
 		Set: c.set, Code: c.number, Class: c.class, Retryable: e.Retryable(), ID: id,
 		RetryAfter: e.RetryAfter(),
 	}
