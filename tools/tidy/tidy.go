@@ -69,10 +69,11 @@ func syncSum(w *workspace.Workspace, m Module, write bool) error {
 	return golden.Sync(path, want, write)
 }
 
-// Modules tidies every module of the workspace without writing to it and returns them, each after the
-// siblings it requires. Those siblings are left in the proxy, at the versions they are required at.
-// cache becomes the module cache of the go commands that run; the caller removes it.
-func Modules(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, cache string) ([]Module, error) {
+// Modules tidies the modules of the workspace with the given paths, all of them without any, and the
+// siblings they require, without writing to the workspace. It returns them, each after the siblings it
+// requires. Those siblings are left in the proxy, at the versions they are required at. cache becomes
+// the module cache of the go commands that run; the caller removes it.
+func Modules(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, cache string, paths ...string) ([]Module, error) {
 	root, err := w.RootModule()
 	if err != nil {
 		return nil, err
@@ -81,13 +82,50 @@ func Modules(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, 
 	if err != nil {
 		return nil, err
 	}
+	wanted := w.Modules
+	if len(paths) > 0 {
+		wanted = nil
+	}
+	for _, path := range paths {
+		m, ok := w.Module(path)
+		if !ok {
+			return nil, fmt.Errorf("tidy modules: the workspace has no module %s", path)
+		}
+		wanted = append(wanted, m)
+	}
 	t := tidier{workspace: w, proxy: proxy, env: env, packed: map[module.Version]bool{}}
-	for _, m := range w.Modules {
+	for _, m := range wanted {
 		if _, err := t.tidy(ctx, m, nil); err != nil {
 			return nil, err
 		}
 	}
 	return t.done, nil
+}
+
+// Pack packs modules of the workspace into the proxy as a release of the given version would hold
+// them: tidy, with the checksums of the siblings they require, which are packed as well. Without paths
+// it packs every module.
+func Pack(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, version string, paths ...string) error {
+	cache, err := os.MkdirTemp("", "tidy-cache-*")
+	if err != nil {
+		return fmt.Errorf("make module cache: %w", err)
+	}
+	defer os.RemoveAll(cache)
+	modules, err := Modules(ctx, w, proxy, cache, paths...)
+	if err != nil {
+		return err
+	}
+	for _, m := range modules {
+		if _, err := proxy.Pack(ctx, m.Dir, version, m.overlay()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlay is what stands in for the module's files on disk when it is packed.
+func (m Module) overlay() map[string][]byte {
+	return map[string][]byte{"go.mod": m.GoMod, "go.sum": m.GoSum}
 }
 
 type tidier struct {
@@ -118,8 +156,7 @@ func (t *tidier) tidy(ctx context.Context, m workspace.Module, path []string) (M
 		if err != nil {
 			return Module{}, err
 		}
-		overlay := map[string][]byte{"go.mod": tidied.GoMod, "go.sum": tidied.GoSum}
-		if _, err := t.proxy.Pack(ctx, sibling.Dir, require.Mod.Version, overlay); err != nil {
+		if _, err := t.proxy.Pack(ctx, sibling.Dir, require.Mod.Version, tidied.overlay()); err != nil {
 			return Module{}, err
 		}
 		t.packed[require.Mod] = true

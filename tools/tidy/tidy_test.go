@@ -110,6 +110,37 @@ func TestModulesLeavesRequiredSiblingsInTheProxyWithTheirChecksums(t *testing.T)
 	}
 }
 
+func TestPackMakesAReleaseThatCanBeFetchedByVersion(t *testing.T) {
+	w := load(t, nil)
+	proxy := modproxy.Proxy{Dir: t.TempDir()}
+	if err := tidy.Pack(t.Context(), w, proxy, "v0.3.0", "example.com/lib/mid"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(proxy.Dir, "example.com/lib/app")); err == nil {
+		t.Error("a module was packed that nobody asked for")
+	}
+	env, err := proxy.Environment(t.Context(), "example.com/lib", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer := treetest.Write(t, map[string]string{
+		"go.mod":  "module example.org/consumer\n\ngo 1.26.0\n",
+		"main.go": "package main\n\nimport mid \"example.com/lib/mid\"\n\nfunc main() { print(mid.Name) }\n",
+	})
+	if _, err := workspace.Output(t.Context(), consumer, env, "go", "get", "example.com/lib/mid@v0.3.0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := workspace.Output(t.Context(), consumer, env, "go", "vet", "."); err != nil {
+		t.Error(err)
+	}
+	if err := tidy.Pack(t.Context(), w, proxy, "v0.3.0", "example.com/other"); err == nil || !strings.Contains(err.Error(), "no module example.com/other") {
+		t.Errorf("an unknown module gave %v", err)
+	}
+	if err := tidy.Pack(t.Context(), w, proxy, "3"); err == nil || !strings.Contains(err.Error(), `version "3"`) {
+		t.Errorf("a version that is none gave %v", err)
+	}
+}
+
 func TestTidySaysWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		changes map[string]string
