@@ -1,0 +1,125 @@
+package chassis
+
+import (
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+)
+
+// Description is what a service is made of, as -describe prints it: what generators of alerts,
+// dashboards and documentation read.
+type Description struct {
+	Service   string                `json:"service"`
+	Version   string                `json:"version"`
+	Go        string                `json:"go"`
+	Listeners []ListenerDescription `json:"listeners"`
+	Queues    []QueueDescription    `json:"queues"`
+	Metrics   []MetricDescription   `json:"metrics"`
+	Failures  []failure.Description `json:"failures"`
+	Config    []ConfigDescription   `json:"config"`
+}
+
+// ListenerDescription is one listener.
+type ListenerDescription struct {
+	Name     string   `json:"name"`
+	Protocol string   `json:"protocol"`
+	Addr     string   `json:"addr"` // as configured; as bound once it is
+	Routes   []string `json:"routes"`
+}
+
+// QueueDescription is one bounded queue.
+type QueueDescription struct {
+	Name     string `json:"name"`
+	Workers  int    `json:"workers"`
+	Capacity int    `json:"capacity"`
+}
+
+// MetricDescription is one metric family.
+type MetricDescription struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	Help string `json:"help"`
+}
+
+// ConfigDescription is one key of the configuration.
+type ConfigDescription struct {
+	Key     string `json:"key"`
+	Env     string `json:"env"`
+	Type    string `json:"type"`
+	Default string `json:"default"`
+	Doc     string `json:"doc"`
+}
+
+// Description is what the service is made of now.
+func (s *Service) Description() (Description, error) {
+	d := Description{Service: s.name, Version: Version(), Go: goVersion()}
+	s.mu.Lock()
+	listeners, queues, describers := slices.Clone(s.listeners), slices.Clone(s.queues), slices.Clone(s.describers)
+	s.mu.Unlock()
+	for _, l := range listeners {
+		ld := ListenerDescription{Name: l.name, Protocol: l.protocol, Addr: l.config, Routes: []string{}}
+		if l.Listener != nil {
+			ld.Addr = l.Listener.Addr().String()
+		}
+		if l.routes != nil {
+			ld.Routes = l.routes()
+		}
+		d.Listeners = append(d.Listeners, ld)
+	}
+	for _, q := range queues {
+		st := q.Stats()
+		d.Queues = append(d.Queues, QueueDescription{st.Name, st.Workers, st.Capacity})
+	}
+	families, err := s.registry.Gather()
+	if err != nil {
+		return d, err
+	}
+	for _, f := range families {
+		d.Metrics = append(d.Metrics, MetricDescription{f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp()})
+	}
+	for _, set := range s.sets {
+		d.Failures = append(d.Failures, set.Describe()...)
+	}
+	for _, f := range s.config.Fields() {
+		d.Config = append(d.Config, ConfigDescription{f.Key, f.Env, f.Type, f.Default, f.Doc})
+	}
+	for _, f := range describers {
+		f(&d)
+	}
+	return d, nil
+}
+
+// Version is the version of the main module that the running binary was built from, "(devel)"
+// for a build from a working tree without version control.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	return versionOf(info)
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	version, dirty := info.Main.Version, ""
+	var revision string
+	for _, kv := range info.Settings {
+		switch {
+		case kv.Key == "vcs.revision":
+			revision = kv.Value
+		case kv.Key == "vcs.modified" && kv.Value == "true":
+			dirty = "-dirty"
+		}
+	}
+	if version == "" {
+		version = "(devel)"
+	}
+	if version == "(devel)" && revision != "" {
+		return revision[:min(12, len(revision))] + dirty
+	}
+	return version
+}
+
+func goVersion() string { return runtime.Version() }

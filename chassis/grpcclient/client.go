@@ -1,0 +1,173 @@
+// Package grpcclient calls gRPC services from a service on the chassis: calls carry on the
+// request's id and trace, never wait without a bound, and tell the failures of the service
+// that is called apart by their codes.
+//
+//	conn, err := grpcclient.Dial(s, cfg.Game)
+//	games := gamev1.NewGameServiceClient(conn)
+//	_, err = games.DropDisc(ctx, req)
+//	if f, ok := grpcclient.FailureOf(err); ok && f.Code == 1042 {
+//		// the column is full
+//	}
+package grpcclient
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// Config is one service that is called. A zero field means its default.
+type Config struct {
+	Addr    string        `config:"addr" doc:"where the service is: host:port, unix:/path, or any gRPC target"`
+	TLS     bool          `config:"tls" doc:"speak TLS and verify the service's certificate"`
+	Timeout time.Duration `config:"timeout" doc:"time for a unary call that has no deadline of its own"`
+	MaxSize config.Size   `config:"max_size" doc:"size of a message received"`
+}
+
+// SetDefaults fills what is zero.
+func (c *Config) SetDefaults() {
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.MaxSize == 0 {
+		c.MaxSize = 16 << 20
+	}
+}
+
+// Validate refuses a missing address.
+func (c *Config) Validate() error {
+	if c.Addr == "" {
+		return config.Invalid("addr", "want the address of the service to call, such as 127.0.0.1:9090")
+	}
+	if c.Timeout < 0 || c.MaxSize < 0 {
+		return config.Invalid("timeout", "calls must have bounds: want a timeout and a size above 0")
+	}
+	return nil
+}
+
+// Host is what a connection needs of the service that calls; *chassis.Service is one.
+type Host interface {
+	OnClose(name string, f func(context.Context) error)
+	Rand() io.Reader
+}
+
+// Dial makes a connection to the service that cfg names; it is closed when h ends. Nothing is
+// sent before the first call, so the service need not be there yet. Options are added to the
+// package's own.
+func Dial(h Host, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	cfg.SetDefaults()
+	creds := insecure.NewCredentials()
+	if cfg.TLS {
+		creds = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+	}
+	c := caller{h.Rand(), cfg.Timeout}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(cfg.MaxSize))),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithChainUnaryInterceptor(c.unary),
+		grpc.WithChainStreamInterceptor(c.stream),
+	}
+	conn, err := grpc.NewClient(cfg.Addr, append(options, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
+	}
+	h.OnClose("connection to "+cfg.Addr, func(context.Context) error { return conn.Close() })
+	return conn, nil
+}
+
+// caller is what outgoing calls have in common.
+type caller struct {
+	rand    io.Reader
+	timeout time.Duration
+}
+
+func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	return invoke(c.carry(ctx), method, req, reply, cc, opts...)
+}
+
+func (c caller) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return streamer(c.carry(ctx), desc, cc, method, opts...)
+}
+
+// carry sends the id and the trace of the request being served on.
+func (c caller) carry(ctx context.Context) context.Context {
+	info := request.From(ctx)
+	if info == nil || info.ID == "" {
+		return ctx
+	}
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", info.ID)
+	if !info.Trace.IsZero() {
+		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", info.Trace.Child(c.rand).Header())
+	}
+	return ctx
+}
+
+// Failure is what a service on the chassis says of a call that failed.
+type Failure struct {
+	Set        string            // whose code it is
+	Code       int               // the failure's number in the set
+	Class      failure.Class     // whose fault it is, seen from the service that was called
+	ID         string            // the error id, by which that service's log is searched
+	Message    string            // for the caller's eyes
+	Args       map[string]string // what the service says beside the message
+	Status     codes.Code
+	Retryable  bool
+	RetryAfter time.Duration // 0 when the service names no time
+}
+
+// FailureOf reads the failure that err carries. It is false for errors of the transport, such
+// as a service that cannot be reached, and for statuses of services that are not on the chassis.
+func FailureOf(err error) (Failure, bool) {
+	st, ok := status.FromError(err)
+	if !ok || err == nil {
+		return Failure{}, false
+	}
+	f := Failure{Status: st.Code(), Message: st.Message()}
+	found := false
+	for _, detail := range st.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			number, err := strconv.Atoi(d.Metadata["code"])
+			if err != nil {
+				continue
+			}
+			found = true
+			f.Set, f.Code, f.ID = d.Domain, number, d.Metadata["id"]
+			f.Retryable = d.Metadata["retryable"] == "true"
+			_ = f.Class.UnmarshalText([]byte(d.Metadata["class"])) // an unknown class is none
+			f.Args = map[string]string{}
+			for key, value := range d.Metadata {
+				switch key {
+				case "code", "class", "id", "retryable":
+				default:
+					f.Args[key] = value
+				}
+			}
+		case *errdetails.RetryInfo:
+			f.RetryAfter = d.RetryDelay.AsDuration()
+		}
+	}
+	return f, found
+}

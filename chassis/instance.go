@@ -1,0 +1,342 @@
+package chassis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// State is where a service stands in its life.
+//
+//	New ──▶ Setup ──nil──▶ Ready ──stop, or something broke──▶ Draining ──▶ Closed
+//	          │                                                   │
+//	          └──error─────────────▶ Failed ◀──something broke────┘
+//
+// One goroutine, started by Start, makes every transition.
+type State int
+
+// The states.
+const (
+	StateNew      State = iota // nothing has happened
+	StateSetup                 // Setup runs; the admin listener answers, others are bound at most
+	StateReady                 // requests are answered
+	StateDraining              // what is under way is finished, nothing new is taken
+	StateClosed                // everything was closed after a stop that was asked for
+	StateFailed                // everything was closed because something went wrong
+)
+
+// String is the state's name in lower case.
+func (s State) String() string {
+	switch s {
+	case StateNew:
+		return "new"
+	case StateSetup:
+		return "setup"
+	case StateReady:
+		return "ready"
+	case StateDraining:
+		return "draining"
+	case StateClosed:
+		return "closed"
+	case StateFailed:
+		return "failed"
+	}
+	return fmt.Sprintf("State(%d)", int(s))
+}
+
+// Instance is a running service. Stop it; nothing else ends it but its own failure.
+type Instance struct {
+	service *Service
+	admin   *admin
+	stop    chan struct{} // closed by the first Stop
+	hurry   chan struct{} // closed when no more time is to be given
+	done    chan struct{} // closed when everything has ended; err is set before
+	err     error
+	once    sync.Once
+	rush    sync.Once
+}
+
+// Start runs spec in this process until Stop, and returns when it is ready. configure, which
+// may be nil, changes the configuration before it is used; nothing is read from files, the
+// environment or flags. ctx bounds the start-up only.
+//
+// It is for hosts and tests; a daemon's main calls [Main].
+func Start[C any](ctx context.Context, spec Spec[C], configure func(*Settings, *C), world World) (*Instance, error) {
+	var settings Settings
+	cfg := spec.Defaults
+	if configure != nil {
+		configure(&settings, &cfg)
+	}
+	set, err := newConfig(spec.Name, &settings, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := set.Load(config.Sources{}); err != nil {
+		return nil, fmt.Errorf("%s: %w", spec.Name, err)
+	}
+	i, err := start(ctx, spec, settings, cfg, set, world)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec.Name, err)
+	}
+	return i, nil
+}
+
+// start runs a spec whose configuration has been read.
+func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, world World) (*Instance, error) {
+	s, err := newService(spec.Name, spec.Failures, settings, set, world)
+	if err != nil {
+		return nil, err
+	}
+	i := &Instance{service: s, stop: make(chan struct{}), hurry: make(chan struct{}), done: make(chan struct{})}
+	ready := make(chan struct{})
+	setupCtx, cancel := context.WithCancel(request.With(ctx, &request.Info{Draining: s.draining}))
+	go func() {
+		defer close(i.done)
+		defer cancel()
+		i.err = i.live(setupCtx, func(ctx context.Context) error { return spec.Setup(ctx, s, cfg) }, ready)
+	}()
+	select {
+	case <-ready:
+		return i, nil
+	case <-i.done:
+		return nil, i.err
+	case <-ctx.Done():
+		i.once.Do(func() { close(i.stop) })
+		i.rush.Do(func() { close(i.hurry) })
+		return nil, fmt.Errorf("start-up was abandoned: %w", context.Cause(ctx))
+	}
+}
+
+// newService makes a service in state New.
+func newService(name string, own *failure.Set, settings Settings, set *config.Set, world World) (*Service, error) {
+	if world.Clock == nil {
+		world.Clock = clock.Real()
+	}
+	if world.Rand == nil {
+		world.Rand = rand.Reader
+	}
+	if world.Stdout == nil {
+		world.Stdout = os.Stdout
+	}
+	if world.Stderr == nil {
+		world.Stderr = os.Stderr
+	}
+	if world.Log == nil {
+		world.Log = newLogger(settings.Log, world.Stderr)
+	}
+	s := &Service{
+		name:     name,
+		settings: settings,
+		world:    world,
+		config:   set,
+		log:      world.Log.Named(name),
+		registry: prometheus.NewRegistry(),
+		started:  time.Now(),
+		draining: make(chan struct{}),
+		fatal:    make(chan error, 1),
+		sets:     []*failure.Set{failure.Chassis},
+	}
+	if own != nil {
+		own.Seal()
+		s.sets = append(s.sets, own)
+	}
+	s.failures = failure.NewCounter(s.sets...)
+	s.metrics = kpi.New(kpi.Options{Registerer: s.registry})
+	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
+	s.tasks.running = map[int]string{}
+	s.tasks.ctx, s.tasks.cancel = context.WithCancel(s.base)
+	if err := s.openAccessLog(); err != nil {
+		return nil, err
+	}
+	s.registerMetrics()
+	return s, nil
+}
+
+// live takes the service through its states and returns why it ended; nil after a stop.
+func (i *Instance) live(ctx context.Context, setup func(context.Context) error, ready chan<- struct{}) error {
+	s := i.service
+	err := i.open(ctx, setup)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return i.finish(err)
+	}
+	i.enter(StateReady)
+	i.begin()
+	close(ready)
+	select {
+	case <-i.stop:
+	case err = <-s.fatal:
+		s.log.Error("the service ends", zap.Error(err), zap.String("stack", stackOf(err)))
+	}
+	i.enter(StateDraining)
+	return i.finish(err)
+}
+
+// open binds the admin listener and runs Setup.
+func (i *Instance) open(ctx context.Context, setup func(context.Context) error) error {
+	s := i.service
+	i.enter(StateSetup)
+	if err := i.openAdmin(); err != nil {
+		return err
+	}
+	err := run(ctx, setup)
+	if stack := stackOf(err); stack != "" {
+		s.log.Error("Setup panicked", zap.Error(err), zap.String("stack", stack))
+	}
+	return err
+}
+
+// begin starts what waited for readiness: servers and background work.
+func (i *Instance) begin() {
+	s := i.service
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if l.Listener == nil {
+			continue
+		}
+		s.log.Info("listening", zap.String("listener", l.name), zap.String("protocol", l.protocol), zap.String("addr", l.Listener.Addr().String()))
+		go func() {
+			if err := l.server.Serve(l.Listener); err != nil {
+				s.end(fmt.Errorf("listener %q on %s: %w", l.name, l.Listener.Addr(), err))
+			}
+		}()
+	}
+	for _, start := range s.waiting {
+		start()
+	}
+	s.waiting = nil
+	s.log.Info("ready", zap.Duration("after", time.Since(s.started)))
+}
+
+// enter makes a transition.
+func (i *Instance) enter(state State) {
+	s := i.service
+	s.mu.Lock()
+	s.state = state
+	observers := s.states
+	s.mu.Unlock()
+	for _, f := range observers {
+		f(state)
+	}
+}
+
+// finish drains and closes everything and enters the last state. Whatever happens before, it
+// gets through in the time that drain.timeout gives; err is why the service ends, nil when
+// it was asked to.
+func (i *Instance) finish(err error) error {
+	s := i.service
+	if s.State() == StateDraining && err == nil {
+		s.log.Info("draining", zap.Duration("timeout", s.settings.Drain.Timeout))
+		if d := s.settings.Drain.ReadinessDelay; d > 0 {
+			wait := time.NewTimer(d)
+			select {
+			case <-wait.C:
+			case <-i.hurry:
+				wait.Stop()
+			}
+		}
+	}
+	close(s.draining)
+	ctx, cancel := context.WithTimeout(context.Background(), s.settings.Drain.Timeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-i.hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	s.drainServers(ctx)
+	errs := []error{err, s.tasks.drain(ctx), s.closeAll(ctx), s.closeAccessLog(ctx)}
+	err = errors.Join(errs...)
+	if err == nil {
+		i.enter(StateClosed)
+		s.log.Info("closed")
+	} else {
+		i.enter(StateFailed)
+	}
+	i.closeAdmin()
+	_ = s.log.Sync() // a terminal cannot be synced
+	return err
+}
+
+// drainServers drains all listeners at the same time and cuts what is not done when ctx ends.
+func (s *Service) drainServers(ctx context.Context) {
+	s.mu.Lock()
+	listeners := s.listeners
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, l := range listeners {
+		if l.Listener == nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := l.server.Drain(ctx); err != nil {
+				s.log.Warn("requests were cut off", zap.String("listener", l.name), zap.Error(err))
+			}
+			// A server that never began to serve has not closed its listener.
+			_ = errors.Join(l.server.Close(), l.Listener.Close())
+		})
+	}
+	wg.Wait()
+}
+
+// Service is the service that runs.
+func (i *Instance) Service() *Service { return i.service }
+
+// Addr is the address that the listener called name is bound to, nil when there is none; the
+// admin listener is called "admin".
+func (i *Instance) Addr(name string) net.Addr {
+	if name == adminName {
+		if i.admin == nil {
+			return nil
+		}
+		return i.admin.listener.Addr()
+	}
+	return i.service.Addr(name)
+}
+
+// Stop has the service drain and waits until everything is closed. When ctx ends first, what
+// is still under way is cut off. It returns what went wrong in the service's life, nil when
+// nothing did. Stopping twice is harmless.
+func (i *Instance) Stop(ctx context.Context) error {
+	i.once.Do(func() { close(i.stop) })
+	select {
+	case <-i.done:
+	case <-ctx.Done():
+		i.rush.Do(func() { close(i.hurry) })
+		<-i.done
+	}
+	return i.err
+}
+
+// Done is closed when the service has ended; Err then says why.
+func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// Err is what ended the service: nil while it runs and after a stop in which everything was
+// closed without an error.
+func (i *Instance) Err() error {
+	select {
+	case <-i.done:
+		return i.err
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,200 @@
+package chassis
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+)
+
+// Main runs spec as a daemon and exits the process: 0 after a stop that was asked for, 1 when
+// something failed, 2 when flags or arguments were wrong. SIGTERM or SIGINT drains; a second
+// one exits at once, with 1. It is the whole main function of a service.
+//
+// Main owns the process: it also points log/slog and package log at the service's log, and
+// sets the memory limit to 90 % of the container's unless GOMEMLIMIT says otherwise.
+func Main[C any](spec Spec[C]) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintf(os.Stderr, "%sd: second signal: exiting without draining\n", spec.Name)
+		os.Exit(1)
+	}()
+	code := daemon(ctx, spec, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, ownProcess)
+	os.Exit(code)
+}
+
+// Run is Main without a process: it runs spec with the given arguments (without the program's
+// name) and environment ("KEY=value") until ctx ends, and returns the exit code.
+func Run[C any](ctx context.Context, spec Spec[C], args, env []string, stdout, stderr io.Writer) int {
+	return daemon(ctx, spec, args, env, stdout, stderr, func(*Service) {})
+}
+
+// ownProcess changes what there is once in a process.
+func ownProcess(s *Service) {
+	slog.SetDefault(s.Slog(s.base))
+	zap.RedirectStdLog(s.log)
+	if limit, err := memlimit.Set(); err == nil && limit < math.MaxInt64 {
+		s.log.Info("memory limit taken from the container", zap.Int64("bytes", limit))
+	}
+}
+
+// flags of every daemon beside the keys of its configuration.
+type mainFlags struct {
+	config                          string
+	check, print, describe, version bool
+}
+
+func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout, stderr io.Writer, own func(*Service)) int {
+	program := spec.Name + "d"
+	fail := func(code int, err error) int {
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		return code
+	}
+	var settings Settings
+	cfg := spec.Defaults
+	set, err := newConfig(spec.Name, &settings, &cfg)
+	if err != nil {
+		return fail(2, err)
+	}
+	var f mainFlags
+	fs := flag.NewFlagSet(program, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&f.config, "config", "", "YAML `file` to read")
+	fs.BoolVar(&f.check, "check", false, "say whether the configuration is good, and exit")
+	fs.BoolVar(&f.print, "print-config", false, "print the configuration in effect and where it comes from, and exit")
+	fs.BoolVar(&f.describe, "describe", false, "print as JSON what the service is made of, and exit")
+	fs.BoolVar(&f.version, "version", false, "print the version, and exit")
+	if err := set.Flags(fs); err != nil {
+		return fail(2, err)
+	}
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		usage(stdout, program, spec, set)
+		return 0
+	case err != nil:
+		return fail(2, fmt.Errorf("%w; %s -h shows the flags", err, program))
+	}
+	if f.version {
+		fmt.Fprintf(stdout, "%s %s %s\n", program, Version(), goVersion())
+		return 0
+	}
+	if err := set.Load(config.Sources{File: f.config, Env: env}); err != nil {
+		return fail(1, err)
+	}
+	if f.print {
+		if err := set.Print(stdout); err != nil {
+			return fail(1, err)
+		}
+		return 0
+	}
+	if fs.NArg() > 0 {
+		return command(ctx, spec, cfg, fs.Args(), stdout, fail)
+	}
+	for _, w := range set.Warnings() {
+		fmt.Fprintf(stderr, "%s: %s\n", program, w)
+	}
+	if f.check || f.describe {
+		return dryRun(ctx, spec, settings, cfg, set, f.describe, stdout, stderr, fail)
+	}
+	i, err := start(ctx, spec, settings, cfg, set, World{Stdout: stdout, Stderr: stderr})
+	if err != nil {
+		return fail(1, err)
+	}
+	own(i.service)
+	select {
+	case <-ctx.Done():
+	case <-i.Done():
+	}
+	if err := i.Stop(context.Background()); err != nil {
+		return fail(1, err)
+	}
+	return 0
+}
+
+// newConfig makes one key space of the chassis's settings and the service's own configuration,
+// with the chassis's defaults filled in.
+func newConfig(name string, settings *Settings, cfg any) (*config.Set, error) {
+	setDefaults(settings)
+	setDefaults(cfg)
+	set, err := config.New(name, settings, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of %s: %w", name, err)
+	}
+	return set, nil
+}
+
+// command runs the subcommand that the arguments name.
+func command[C any](ctx context.Context, spec Spec[C], cfg C, args []string, stdout io.Writer, fail func(int, error) int) int {
+	for _, c := range spec.Commands {
+		if c.Name != args[0] {
+			continue
+		}
+		if err := c.Run(ctx, cfg, args[1:], stdout); err != nil {
+			return fail(1, fmt.Errorf("%s: %w", c.Name, err))
+		}
+		return 0
+	}
+	return fail(2, fmt.Errorf("unknown command %q; -h shows what there is", args[0]))
+}
+
+// dryRun runs Setup without touching anything and says what came of it.
+func dryRun[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, describe bool, stdout, stderr io.Writer, fail func(int, error) int) int {
+	i, err := start(ctx, spec, settings, cfg, set, World{Dry: true, Stdout: stdout, Stderr: stderr, Log: zap.NewNop()})
+	if err != nil {
+		return fail(1, err)
+	}
+	d, err := i.service.Description()
+	if err := errors.Join(err, i.Stop(ctx)); err != nil {
+		return fail(1, err)
+	}
+	if !describe {
+		fmt.Fprintln(stdout, "configuration ok")
+		return 0
+	}
+	enc := json.NewEncoder(stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil {
+		return fail(1, err)
+	}
+	return 0
+}
+
+// usage is what -h prints.
+func usage[C any](w io.Writer, program string, spec Spec[C], set *config.Set) {
+	if spec.Doc != "" {
+		fmt.Fprintf(w, "%s: %s\n\n", program, spec.Doc)
+	}
+	fmt.Fprintf(w, "usage: %s [flags]\n", program)
+	for _, c := range spec.Commands {
+		fmt.Fprintf(w, "       %-40s %s\n", program+" [flags] "+c.Name+" "+c.Args, c.Doc)
+	}
+	fmt.Fprint(w, `
+  -config FILE     read this YAML file
+  -check           say whether the configuration is good, and exit
+  -print-config    print the configuration in effect and where each value comes from, and exit
+  -describe        print as JSON what the service is made of, and exit
+  -version         print the version, and exit
+
+Configuration, the later winning: defaults, the file of -config, environment, flags.
+
+`)
+	set.Usage(w)
+}

@@ -1,0 +1,71 @@
+package chassis
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+)
+
+// response notes what is answered on its way through.
+type response struct {
+	http.ResponseWriter
+	status   int   // 0 until the header is written
+	bytes    int64 // of the body
+	hijacked bool
+}
+
+// Unwrap lets http.ResponseController reach what lies below.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.begin()
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *response) WriteString(s string) (int, error) {
+	w.begin()
+	n, err := io.WriteString(w.ResponseWriter, s)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom keeps sendfile: net/http's own writer has it on HTTP/1.
+func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	w.begin()
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.bytes += n
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() {
+	w.begin()
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker. The access line of a hijacked connection tells of status
+// 101, since nothing more is seen of it.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.hijacked = true
+		w.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}
+
+func (w *response) begin() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+}

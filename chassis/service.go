@@ -1,0 +1,255 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// Service is what a service builds itself on: Setup is handed one. Its methods are safe for
+// concurrent use. What Setup opens on it is closed in reverse order when the service ends.
+type Service struct {
+	name       string
+	settings   Settings
+	world      World
+	config     *config.Set
+	log        *zap.Logger
+	registry   *prometheus.Registry
+	metrics    *kpi.Metrics
+	failures   *failure.Counter
+	sets       []*failure.Set
+	access     *accesslog.Writer
+	accessFile io.Closer // what access writes to, when it is to be closed
+	started    time.Time
+	draining   chan struct{}   // closed when the drain begins
+	fatal      chan error      // the first thing that ends the service from inside
+	base       context.Context // what background work runs in
+
+	mu         sync.Mutex
+	state      State
+	opened     []closer // in order of opening
+	listeners  []*listener
+	queues     []*queue.Queue
+	checks     []check
+	states     []func(State)
+	describers []func(*Description)
+	waiting    []func() // background work that begins when the service is ready
+	tasks      tasks
+}
+
+// closer is something that was opened and is to be closed.
+type closer struct {
+	name  string
+	close func(context.Context) error
+}
+
+type check struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Name is the name in the Spec.
+func (s *Service) Name() string { return s.name }
+
+// Clock is the service's time.
+func (s *Service) Clock() clock.Clock { return s.world.Clock }
+
+// Rand is the service's randomness: crypto/rand in production, seeded in a simulation. It is
+// safe for concurrent use.
+func (s *Service) Rand() io.Reader { return s.world.Rand }
+
+// Dry reports whether nothing outside the process may be touched: Setup runs only to find out
+// what it would build. See World.Dry.
+func (s *Service) Dry() bool { return s.world.Dry }
+
+// Registry is where the service's own metrics are registered; /metrics shows it.
+func (s *Service) Registry() *prometheus.Registry { return s.registry }
+
+// Log is the application log. With the context of a request, lines carry its request_id and
+// trace_id.
+func (s *Service) Log(ctx context.Context) *zap.Logger {
+	info := request.From(ctx)
+	if info == nil || info.ID == "" {
+		return s.log
+	}
+	fields := []zap.Field{zap.String("request_id", info.ID)}
+	if !info.Trace.IsZero() {
+		fields = append(fields, zap.String("trace_id", fmt.Sprintf("%x", info.Trace.TraceID)))
+	}
+	return s.log.With(fields...)
+}
+
+// Slog is the application log for code that speaks log/slog; its lines go the same way.
+func (s *Service) Slog(ctx context.Context) *slog.Logger {
+	return slog.New(zapslog.NewHandler(s.Log(ctx).Core(), zapslog.WithName(s.log.Name())))
+}
+
+// OnClose has f called when the service ends, after everything that was opened later has been
+// closed. f should return when its context ends. name says in errors and logs what is closed.
+func (s *Service) OnClose(name string, f func(context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened = append(s.opened, closer{name, f})
+}
+
+// Check adds a condition to readiness: while f returns an error, /readyz and gRPC health say
+// that the service is not ready, and why. f is called at every probe; it must be quick and
+// honour its context.
+func (s *Service) Check(name string, f func(context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks = append(s.checks, check{name, f})
+}
+
+// Queue opens a bounded queue. Its depth, waits and rejections are in the metrics and on the
+// status page, and it finishes or rejects what it holds when the service ends. Limits that
+// make no sense panic: they are written in the code.
+func (s *Service) Queue(name string, limits queue.Limits) *queue.Queue {
+	q, err := queue.New(name, limits, queue.Options{OnError: func(err error) { s.log.Warn("queued work failed", zap.String("queue", name), zap.Error(err)) }})
+	if err != nil {
+		panic(fmt.Sprintf("chassis: %v", err))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queues = append(s.queues, q)
+	s.opened = append(s.opened, closer{"queue " + name, q.Close})
+	return q
+}
+
+// Describe has f called when somebody asks what the service is made of (-describe, the status
+// page), so that packages which the chassis does not know can contribute.
+func (s *Service) Describe(f func(*Description)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.describers = append(s.describers, f)
+}
+
+// OnState has f called with every state the service enters from now on, in order, by the
+// goroutine that owns the states: f must not block.
+func (s *Service) OnState(f func(State)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states = append(s.states, f)
+}
+
+// State is where the service stands in its life.
+func (s *Service) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Draining is closed when the service begins to drain. Handlers of streams end theirs then, so
+// that their clients reconnect elsewhere.
+func (s *Service) Draining() <-chan struct{} { return s.draining }
+
+// Draining is closed when the service that ctx belongs to begins to drain: ctx is that of a
+// request, of background work or of Setup. For any other context it is nil, which blocks for
+// ever.
+func Draining(ctx context.Context) <-chan struct{} {
+	if info := request.From(ctx); info != nil {
+		return info.Draining
+	}
+	return nil
+}
+
+// Server speaks a protocol on a listener.
+type Server interface {
+	// Serve answers what arrives on l until Drain or Close; then it returns nil.
+	Serve(l net.Listener) error
+	// Drain stops accepting and waits until what is under way has been answered, or until
+	// ctx ends and it returns ctx's error.
+	Drain(ctx context.Context) error
+	// Close ends everything at once.
+	Close() error
+}
+
+type listener struct {
+	name     string
+	protocol string
+	config   string // the address as configured
+	net.Listener
+	server Server
+	routes func() []string
+}
+
+// Serve binds the listener called name at addr ("host:port" or "unix:/path") and has server
+// answer on it once the service is ready. protocol and routes say what it speaks, for
+// -describe and the status page; routes may be nil. [Service.HTTP] and grpcserver.Serve call
+// it; a service does when it speaks a protocol of its own.
+func (s *Service) Serve(name, protocol, addr string, server Server, routes func() []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != StateSetup {
+		return fmt.Errorf("listener %q: opened while the service is %v: listeners are opened in Setup", name, s.state)
+	}
+	if i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == name }); i >= 0 || name == adminName {
+		return fmt.Errorf("listener %q: there is one of that name already", name)
+	}
+	l := &listener{name: name, protocol: protocol, config: addr, server: server, routes: routes}
+	if !s.world.Dry {
+		var err error
+		if l.Listener, err = s.world.bind(s.base, name, addr); err != nil {
+			return err
+		}
+	}
+	s.listeners = append(s.listeners, l)
+	return nil
+}
+
+// Addr is the address that the listener called name is bound to, nil when there is none.
+func (s *Service) Addr(name string) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if l.name == name && l.Listener != nil {
+			return l.Listener.Addr()
+		}
+	}
+	return nil
+}
+
+// end has the service drain and fail with err; only the first call counts.
+func (s *Service) end(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
+
+// closeAll closes what was opened, the last first, and returns what went wrong.
+func (s *Service) closeAll(ctx context.Context) error {
+	var errs []error
+	for {
+		s.mu.Lock()
+		n := len(s.opened)
+		if n == 0 {
+			s.mu.Unlock()
+			return errors.Join(errs...)
+		}
+		c := s.opened[n-1]
+		s.opened = s.opened[:n-1]
+		s.mu.Unlock()
+		if err := c.close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package chassis
+
+import (
+	"net"
+	"strings"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+)
+
+// Settings is the part of the configuration that every service has. The zero value means the
+// defaults that the fields name.
+type Settings struct {
+	Admin     AdminConfig     `config:"admin"`
+	Log       LogConfig       `config:"log"`
+	AccessLog AccessLogConfig `config:"access_log"`
+	Drain     DrainConfig     `config:"drain"`
+}
+
+// AdminConfig is the listener for operators: health, metrics, status, profiles.
+type AdminConfig struct {
+	// Addr is where it listens; "off" opens none.
+	Addr string `config:"addr" doc:"health, metrics and status: host:port, unix:/path, or off"`
+	// Token is what callers must present as a bearer token. It is required when the address
+	// is not on loopback; health checks are answered without it.
+	Token config.Secret `config:"token" doc:"bearer token, required beyond loopback"`
+}
+
+// SetDefaults fills what is zero.
+func (c *AdminConfig) SetDefaults() { set(&c.Addr, "127.0.0.1:0") }
+
+// Validate refuses an admin listener that strangers could reach.
+func (c *AdminConfig) Validate() error {
+	if c.Addr == "off" {
+		return nil
+	}
+	network, address, err := splitAddr(c.Addr)
+	if err != nil {
+		return config.Invalid("addr", "%v", err)
+	}
+	if network == "unix" || c.Token.Reveal() != "" {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return config.Invalid("addr", "%q is reachable from other hosts: use a loopback address such as 127.0.0.1:8081, unix:/path, or set admin.token", c.Addr)
+}
+
+// LogConfig is the application log.
+type LogConfig struct {
+	Level  string            `config:"level" doc:"least severe level written: debug, info, warn or error"`
+	Levels map[string]string `config:"levels" doc:"levels of single loggers, such as journal=debug"`
+	Format string            `config:"format" doc:"json, console, or auto: console on a terminal"`
+}
+
+// SetDefaults fills what is zero.
+func (c *LogConfig) SetDefaults() {
+	set(&c.Level, "info")
+	set(&c.Format, "auto")
+}
+
+// Validate refuses unknown levels and formats.
+func (c *LogConfig) Validate() error {
+	if _, err := parseLevel(c.Level); err != nil {
+		return config.Invalid("level", "%v", err)
+	}
+	for name, level := range c.Levels {
+		if _, err := parseLevel(level); err != nil {
+			return config.Invalid("levels", "logger %q: %v", name, err)
+		}
+	}
+	switch c.Format {
+	case "json", "console", "auto":
+		return nil
+	}
+	return config.Invalid("format", "want json, console or auto, got %q", c.Format)
+}
+
+// AccessLogConfig is the access log: one line a request in Apache's Combined format.
+type AccessLogConfig struct {
+	Path string `config:"path" doc:"file to append to, - for standard output, or off"`
+}
+
+// SetDefaults fills what is zero.
+func (c *AccessLogConfig) SetDefaults() { set(&c.Path, "-") }
+
+// DrainConfig is how the service stops.
+type DrainConfig struct {
+	ReadinessDelay time.Duration `config:"readiness_delay" doc:"how long to go on accepting after readiness went off"`
+	Timeout        time.Duration `config:"timeout" doc:"how long requests and background work may take to finish"`
+}
+
+// SetDefaults fills what is zero.
+func (c *DrainConfig) SetDefaults() { set(&c.Timeout, 25*time.Second) }
+
+// Validate refuses negative spans.
+func (c *DrainConfig) Validate() error {
+	if c.ReadinessDelay < 0 {
+		return config.Invalid("readiness_delay", "want 0 or more, got %v", c.ReadinessDelay)
+	}
+	if c.Timeout < 0 {
+		return config.Invalid("timeout", "want more than 0, got %v", c.Timeout)
+	}
+	return nil
+}
+
+// HTTPConfig is one HTTP listener. A zero field means its default; where a bound can be
+// switched off, a negative value does so.
+type HTTPConfig struct {
+	Addr string    `config:"addr" doc:"where to listen: host:port (port 0: any free one) or unix:/path"`
+	TLS  TLSConfig `config:"tls"`
+	H2C  bool      `config:"h2c" doc:"also speak HTTP/2 without TLS, by prior knowledge"`
+
+	MaxConns      int           `config:"max_conns" doc:"connections open at a time"`
+	MaxHeader     config.Size   `config:"max_header" doc:"size of a request's header"`
+	MaxBody       config.Size   `config:"max_body" doc:"size of a request's body"`
+	HeaderTimeout time.Duration `config:"header_timeout" doc:"time for a request's header to arrive"`
+	BodyTimeout   time.Duration `config:"body_timeout" doc:"time for a request's body to arrive"`
+	Timeout       time.Duration `config:"timeout" doc:"time for a handler to answer; streams are exempt"`
+	IdleTimeout   time.Duration `config:"idle_timeout" doc:"how long a connection may wait for its next request"`
+
+	Compress       bool     `config:"compress" doc:"compress answers with gzip for clients that accept it"`
+	CORSOrigins    []string `config:"cors_origins" doc:"origins whose pages may call, such as https://example.com, or *"`
+	TrustRequestID bool     `config:"trust_request_id" doc:"take over the X-Request-Id of callers instead of making one"`
+}
+
+// SetDefaults fills what is zero.
+func (c *HTTPConfig) SetDefaults() {
+	set(&c.Addr, "127.0.0.1:0")
+	set(&c.MaxConns, 10_000)
+	set(&c.MaxHeader, 32<<10)
+	set(&c.MaxBody, 1<<20)
+	set(&c.HeaderTimeout, 5*time.Second)
+	set(&c.BodyTimeout, 30*time.Second)
+	set(&c.Timeout, 30*time.Second)
+	set(&c.IdleTimeout, 120*time.Second)
+}
+
+// Validate refuses an address that cannot be listened on and half a key pair.
+func (c *HTTPConfig) Validate() error {
+	if _, _, err := splitAddr(c.Addr); err != nil {
+		return config.Invalid("addr", "%v", err)
+	}
+	return nil
+}
+
+// TLSConfig names a certificate. Without one the listener speaks plain text.
+type TLSConfig struct {
+	Cert string `config:"cert" doc:"file with the certificate chain, PEM"`
+	Key  string `config:"key" doc:"file with the private key, PEM"`
+}
+
+// Validate refuses half a key pair.
+func (c *TLSConfig) Validate() error {
+	switch {
+	case c.Cert != "" && c.Key == "":
+		return config.Invalid("key", "tls.cert is set, so the file of its private key is needed")
+	case c.Cert == "" && c.Key != "":
+		return config.Invalid("cert", "tls.key is set, so the file of its certificate is needed")
+	}
+	return nil
+}
+
+// ValidateAddr says what is wrong with an address to listen on, nil when it is host:port or
+// unix:/path.
+func ValidateAddr(addr string) error {
+	_, _, err := splitAddr(addr)
+	return err
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// splitAddr reads an address of the configuration into what net.Listen takes.
+func splitAddr(addr string) (network, address string, err error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		if path == "" {
+			return "", "", &net.AddrError{Err: "want a path behind unix:", Addr: addr}
+		}
+		return "unix", path, nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", "", &net.AddrError{Err: "want host:port or unix:/path", Addr: addr}
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", "", &net.AddrError{Err: "want a port from 0 to 65535", Addr: addr}
+	}
+	return "tcp", addr, nil
+}

@@ -1,0 +1,77 @@
+package chassis
+
+import (
+	"context"
+	"io"
+	"net"
+
+	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+)
+
+// Spec describes a service. C is the service's own configuration: a struct whose fields are
+// read from file, environment and flags as package config explains; the chassis adds
+// [Settings], which every service has. A Spec is a value that does not change once a host
+// runs it, and one Spec may run many times in one process.
+type Spec[C any] struct {
+	// Name is the service's name: lower-case letters, digits and hyphens. The daemon is
+	// called by it with a "d" behind, environment variables begin with it in capitals.
+	Name string
+	// Doc says in one line what the service is for; -h shows it.
+	Doc string
+	// Defaults is the configuration before anything is read. Fields of the chassis's own
+	// types that are left zero get the chassis's defaults.
+	Defaults C
+	// Failures are the service's failure codes, nil for none. The set is sealed when the
+	// service starts.
+	Failures *failure.Set
+	// Setup builds the service on s. Returning nil is what makes it ready; an error ends it
+	// with that error as its one line. ctx carries the service's log and ends when start-up
+	// is abandoned; it must not be kept.
+	Setup func(ctx context.Context, s *Service, cfg C) error
+	// Commands are what the daemon does instead of serving when its first argument names
+	// one, such as "gamed backup FILE".
+	Commands []Command[C]
+}
+
+// Command is a thing a daemon can be asked to do instead of serving.
+type Command[C any] struct {
+	Name string // the argument that selects it
+	Args string // its arguments as -h shows them, such as "FILE"
+	Doc  string // one line for -h
+	// Run does it with the configuration as read, writes what a person wants to see to out,
+	// and returns the error that makes the daemon exit non-zero.
+	Run func(ctx context.Context, cfg C, args []string, out io.Writer) error
+}
+
+// World is everything outside the service that it can reach. The zero World is the real one;
+// a network fake or a simulator fills in its own.
+type World struct {
+	// Listen binds the listener called name; nil binds a socket of the operating system.
+	Listen func(ctx context.Context, name, network, address string) (net.Listener, error)
+	// Clock is the service's time; nil is the machine's clock.
+	Clock clock.Clock
+	// Rand is where the service's randomness comes from, safe for concurrent use; nil is
+	// crypto/rand.
+	Rand io.Reader
+	// Intercept is asked before each handler runs. An error is answered in the handler's
+	// place, exactly as if the handler had returned it. nil asks nobody.
+	Intercept func(ctx context.Context, call Call) error
+	// Stderr takes the application log, Stdout the access log when its path is "-"; nil is
+	// the process's own.
+	Stdout, Stderr io.Writer
+	// Log takes the application log in place of Stderr; nil builds one from the settings.
+	Log *zap.Logger
+	// Dry makes a start-up that changes nothing: no socket is bound, no file opened, no
+	// background work started. It is how -check and -describe learn what Setup would do.
+	Dry bool
+}
+
+// Call names what is about to be handled, for World.Intercept.
+type Call struct {
+	Listener string // the listener's name
+	Method   string // the HTTP method; "POST" for gRPC
+	Route    string // the matched pattern, or gRPC's full method
+}

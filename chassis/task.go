@@ -1,0 +1,113 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Go runs f in the background under name, from when the service is ready (or from now, when it
+// is) until the service drains. f's context ends when listeners have been drained; f then has
+// the rest of the drain's time to return. An error that f returns before that, or a panic,
+// ends the service: background work that has died unnoticed is worse than a restart. A nil
+// return just ends the work. Once the drain has begun f is not started any more.
+func (s *Service) Go(name string, f func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.world.Dry:
+	case s.state <= StateSetup:
+		s.waiting = append(s.waiting, func() { s.tasks.start(s, name, f) })
+	case s.state == StateReady:
+		s.tasks.start(s, name, f)
+	}
+}
+
+// tasks is the background work under way.
+type tasks struct {
+	cancel context.CancelFunc // ends the context all of it runs in
+	ctx    context.Context
+
+	mu      sync.Mutex
+	last    int
+	running map[int]string
+	idle    chan struct{} // closed when nothing runs; nil unless somebody waits
+}
+
+func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
+	t.mu.Lock()
+	t.last++
+	id := t.last
+	t.running[id] = name
+	t.mu.Unlock()
+	go func() {
+		defer t.finished(id)
+		if err := run(t.ctx, f); err != nil && t.ctx.Err() == nil {
+			s.end(fmt.Errorf("background work %q: %w", name, err))
+		}
+	}()
+}
+
+func (t *tasks) finished(id int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.running, id)
+	if len(t.running) == 0 && t.idle != nil {
+		close(t.idle)
+		t.idle = nil
+	}
+}
+
+// drain ends the context of all work and waits for it, or for the end of ctx.
+func (t *tasks) drain(ctx context.Context) error {
+	t.cancel()
+	t.mu.Lock()
+	if len(t.running) == 0 {
+		t.mu.Unlock()
+		return nil
+	}
+	idle := make(chan struct{})
+	t.idle = idle
+	t.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		names := slices.Sorted(maps.Values(t.running))
+		return fmt.Errorf("background work did not end in time: %s", strings.Join(names, ", "))
+	}
+}
+
+// run calls f and makes an error of a panic.
+func run(ctx context.Context, f func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+	return f(ctx)
+}
+
+// panicError is a panic outside a request.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// stackOf is the stack of the panic that err tells of, empty when it is none.
+func stackOf(err error) string {
+	var p *panicError
+	if errors.As(err, &p) {
+		return string(p.stack)
+	}
+	return ""
+}
