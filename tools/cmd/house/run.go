@@ -30,7 +30,7 @@ var commands = []command{
 			return coverage.Sync(w, args, write)
 		}},
 	{"deps", "", "packages link what " + deps.File + " says, and keep to their floors", withoutArgs(deps.Sync)},
-	{"docs", "", "Go code in Markdown is a copy of compiled code, and local links lead somewhere", withoutArgs(docsync.Sync)},
+	{"docsync", "", "Go code in Markdown is a copy of compiled code, and local links lead somewhere", withoutArgs(docsync.Sync)},
 	{"modproxy", "FOLDER", "no check: packs every module as " + packedVersion + " into a proxy of files", pack},
 	{"tidy", "", "go.mod and go.sum of every module are tidy, with siblings that are not released", withoutArgs(tidy.Sync)},
 }
