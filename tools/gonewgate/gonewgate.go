@@ -41,7 +41,8 @@ func New(ctx context.Context, w *workspace.Workspace, template, destination, scr
 		return Copy{}, err
 	}
 	proxy := modproxy.Proxy{Dir: filepath.Join(scratch, "proxy")}
-	if err := tidy.Pack(ctx, w, proxy, version, template); err != nil {
+	cache := filepath.Join(scratch, "modcache")
+	if err := tidy.Pack(ctx, w, proxy, cache, version, template); err != nil {
 		return Copy{}, err
 	}
 	bin := filepath.Join(scratch, "bin")
@@ -50,7 +51,7 @@ func New(ctx context.Context, w *workspace.Workspace, template, destination, scr
 	}
 	// The module cache is a new folder each time. -trimpath keeps its name out of what is compiled, so
 	// that the next run finds that in the build cache.
-	env, err := proxy.Environment(ctx, root.Path, filepath.Join(scratch, "modcache"), "-trimpath")
+	env, err := proxy.Environment(ctx, root.Path, cache, "-trimpath")
 	if err != nil {
 		return Copy{}, err
 	}

@@ -74,6 +74,45 @@ func syncSum(w *workspace.Workspace, m Module, write bool) error {
 // requires. Those siblings are left in the proxy, at the versions they are required at. cache becomes
 // the module cache of the go commands that run; the caller removes it.
 func Modules(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, cache string, paths ...string) ([]Module, error) {
+	t, err := start(ctx, w, proxy, cache, paths)
+	if err != nil {
+		return nil, err
+	}
+	return t.done, nil
+}
+
+// Pack packs modules of the workspace into the proxy as a release of the given version would hold
+// them: tidy, with the checksums of the siblings they require, which are packed as well. Without paths
+// it packs every module. cache is used as [Modules] does.
+func Pack(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, cache, version string, paths ...string) error {
+	t, err := start(ctx, w, proxy, cache, paths)
+	if err != nil {
+		return err
+	}
+	for _, m := range t.done {
+		if err := t.pack(ctx, m, version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlay is what stands in for the module's files on disk when it is packed.
+func (m Module) overlay() map[string][]byte {
+	return map[string][]byte{"go.mod": m.GoMod, "go.sum": m.GoSum}
+}
+
+// A tidier holds what it has tidied so far, each module after the siblings it requires, and which of
+// them, at which versions, it has packed.
+type tidier struct {
+	workspace *workspace.Workspace
+	proxy     modproxy.Proxy
+	env       []string
+	done      []Module
+	packed    map[module.Version]bool
+}
+
+func start(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, cache string, paths []string) (*tidier, error) {
 	root, err := w.RootModule()
 	if err != nil {
 		return nil, err
@@ -93,47 +132,27 @@ func Modules(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, 
 		}
 		wanted = append(wanted, m)
 	}
-	t := tidier{workspace: w, proxy: proxy, env: env, packed: map[module.Version]bool{}}
+	t := &tidier{workspace: w, proxy: proxy, env: env, packed: map[module.Version]bool{}}
 	for _, m := range wanted {
 		if _, err := t.tidy(ctx, m, nil); err != nil {
 			return nil, err
 		}
 	}
-	return t.done, nil
+	return t, nil
 }
 
-// Pack packs modules of the workspace into the proxy as a release of the given version would hold
-// them: tidy, with the checksums of the siblings they require, which are packed as well. Without paths
-// it packs every module.
-func Pack(ctx context.Context, w *workspace.Workspace, proxy modproxy.Proxy, version string, paths ...string) error {
-	cache, err := os.MkdirTemp("", "tidy-cache-*")
-	if err != nil {
-		return fmt.Errorf("make module cache: %w", err)
+// pack packs m at a version once: should the tree change while this runs, a second time would not
+// match the checksum that was taken of the first.
+func (t *tidier) pack(ctx context.Context, m Module, version string) error {
+	at := module.Version{Path: m.Path, Version: version}
+	if t.packed[at] {
+		return nil
 	}
-	defer os.RemoveAll(cache)
-	modules, err := Modules(ctx, w, proxy, cache, paths...)
-	if err != nil {
+	if _, err := t.proxy.Pack(ctx, m.Dir, version, m.overlay()); err != nil {
 		return err
 	}
-	for _, m := range modules {
-		if _, err := proxy.Pack(ctx, m.Dir, version, m.overlay()); err != nil {
-			return err
-		}
-	}
+	t.packed[at] = true
 	return nil
-}
-
-// overlay is what stands in for the module's files on disk when it is packed.
-func (m Module) overlay() map[string][]byte {
-	return map[string][]byte{"go.mod": m.GoMod, "go.sum": m.GoSum}
-}
-
-type tidier struct {
-	workspace *workspace.Workspace
-	proxy     modproxy.Proxy
-	env       []string
-	done      []Module
-	packed    map[module.Version]bool
 }
 
 // tidy returns m tidied, after it has done so with the siblings that m requires and packed them.
@@ -149,17 +168,16 @@ func (t *tidier) tidy(ctx context.Context, m workspace.Module, path []string) (M
 	}
 	for _, require := range m.Mod.Require {
 		sibling, ok := t.workspace.Module(require.Mod.Path)
-		if !ok || t.packed[require.Mod] {
+		if !ok {
 			continue
 		}
 		tidied, err := t.tidy(ctx, sibling, append(path, m.Path))
 		if err != nil {
 			return Module{}, err
 		}
-		if _, err := t.proxy.Pack(ctx, sibling.Dir, require.Mod.Version, tidied.overlay()); err != nil {
+		if err := t.pack(ctx, tidied, require.Mod.Version); err != nil {
 			return Module{}, err
 		}
-		t.packed[require.Mod] = true
 	}
 	tidied, err := t.run(ctx, m)
 	if err != nil {

@@ -113,7 +113,7 @@ func TestModulesLeavesRequiredSiblingsInTheProxyWithTheirChecksums(t *testing.T)
 func TestPackMakesAReleaseThatCanBeFetchedByVersion(t *testing.T) {
 	w := load(t, nil)
 	proxy := modproxy.Proxy{Dir: t.TempDir()}
-	if err := tidy.Pack(t.Context(), w, proxy, "v0.3.0", "example.com/lib/mid"); err != nil {
+	if err := tidy.Pack(t.Context(), w, proxy, t.TempDir(), "v0.3.0", "example.com/lib/mid"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(proxy.Dir, "example.com/lib/app")); err == nil {
@@ -133,10 +133,10 @@ func TestPackMakesAReleaseThatCanBeFetchedByVersion(t *testing.T) {
 	if _, err := workspace.Output(t.Context(), consumer, env, "go", "vet", "."); err != nil {
 		t.Error(err)
 	}
-	if err := tidy.Pack(t.Context(), w, proxy, "v0.3.0", "example.com/other"); err == nil || !strings.Contains(err.Error(), "no module example.com/other") {
+	if err := tidy.Pack(t.Context(), w, proxy, t.TempDir(), "v0.3.0", "example.com/other"); err == nil || !strings.Contains(err.Error(), "no module example.com/other") {
 		t.Errorf("an unknown module gave %v", err)
 	}
-	if err := tidy.Pack(t.Context(), w, proxy, "3"); err == nil || !strings.Contains(err.Error(), `version "3"`) {
+	if err := tidy.Pack(t.Context(), w, proxy, t.TempDir(), "3"); err == nil || !strings.Contains(err.Error(), `version "3"`) {
 		t.Errorf("a version that is none gave %v", err)
 	}
 }

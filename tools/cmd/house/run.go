@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/seed-754044b3/roadworthy/tools/apilist"
@@ -54,7 +55,12 @@ func pack(ctx context.Context, w *workspace.Workspace, _ bool, args []string) er
 	if err != nil {
 		return err
 	}
-	return tidy.Pack(ctx, w, modproxy.Proxy{Dir: dir}, packedVersion)
+	cache, err := os.MkdirTemp("", "modproxy-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(cache)
+	return tidy.Pack(ctx, w, modproxy.Proxy{Dir: dir}, cache, packedVersion)
 }
 
 // run is the program, started in the folder dir. It returns 0, or 1 when something is not in order, or
