@@ -119,7 +119,12 @@ func Load(ctx context.Context, dir string) ([]*types.Package, error) {
 // List returns a line for each exported name of a package, sorted by kind and name: constants with
 // their values, functions, methods, types with a line per exported field or method, variables.
 func List(p *types.Package) []string {
-	l := lister{qualifier: types.RelativeTo(p)}
+	l := lister{qualifier: func(other *types.Package) string {
+		if other == p {
+			return ""
+		}
+		return other.Name()
+	}}
 	for _, name := range p.Scope().Names() {
 		if object := p.Scope().Lookup(name); object.Exported() {
 			l.object(object)

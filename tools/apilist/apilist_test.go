@@ -125,7 +125,7 @@ func TestSyncListsImportablePackagesAndDropsThoseThatAreGone(t *testing.T) {
 	if err := apilist.Sync(t.Context(), w, false); err != nil {
 		t.Errorf("stale after writing: %v", err)
 	}
-	if got, want := treetest.Read(t, w.Root, "docs/api/m.txt"), "var Q example.com/m/deep/q.Q\n"; got != want {
+	if got, want := treetest.Read(t, w.Root, "docs/api/m.txt"), "var Q q.Q\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := treetest.Read(t, w.Root, "docs/api/deep/q.txt"), "type Q struct\ntype Q struct, C context.Context\n"; got != want {
