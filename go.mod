@@ -39,3 +39,5 @@ require (
 	modernc.org/sqlite v1.60.0 // indirect
 	zombiezen.com/go/sqlite v1.4.2 // indirect
 )
+
+ignore ./out
