@@ -197,6 +197,9 @@ const (
 	Ending_ENDING_RESIGNED Ending = 3
 	// The loser did not move within the turn limit.
 	Ending_ENDING_TIMEOUT Ending = 4
+	// Nobody joined, or in a game without turn limit moved, for so long (14 days unless the
+	// service is configured otherwise) that the service gave the game up. Nobody won.
+	Ending_ENDING_ABANDONED Ending = 5
 )
 
 // Enum value maps for Ending.
@@ -207,6 +210,7 @@ var (
 		2: "ENDING_DRAW",
 		3: "ENDING_RESIGNED",
 		4: "ENDING_TIMEOUT",
+		5: "ENDING_ABANDONED",
 	}
 	Ending_value = map[string]int32{
 		"ENDING_UNSPECIFIED": 0,
@@ -214,6 +218,7 @@ var (
 		"ENDING_DRAW":        2,
 		"ENDING_RESIGNED":    3,
 		"ENDING_TIMEOUT":     4,
+		"ENDING_ABANDONED":   5,
 	}
 )
 
@@ -293,7 +298,7 @@ func (x *Bot) GetStrength() Strength {
 // Human describes a person's seat.
 type Human struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name others see: 1 to 40 characters of text. Empty while the seat is open.
+	// The name others see. Empty while the seat is open.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -501,7 +506,7 @@ type Game struct {
 	TurnLimit *durationpb.Duration `protobuf:"bytes,8,opt,name=turn_limit,json=turnLimit,proto3" json:"turn_limit,omitempty"`
 	// How the game ended; unspecified unless it is finished.
 	Ending Ending `protobuf:"varint,9,opt,name=ending,proto3,enum=game.v1.Ending" json:"ending,omitempty"`
-	// Who won; unspecified while it runs and after a draw.
+	// Who won; unspecified unless somebody did.
 	Winner Side `protobuf:"varint,10,opt,name=winner,proto3,enum=game.v1.Side" json:"winner,omitempty"`
 	// The cells of the winning lines, when four in a row ended the game.
 	WinningCells []*Cell                `protobuf:"bytes,11,rep,name=winning_cells,json=winningCells,proto3" json:"winning_cells,omitempty"`
@@ -641,7 +646,7 @@ type CreateGameRequest struct {
 	YellowBot *Bot `protobuf:"bytes,2,opt,name=yellow_bot,json=yellowBot,proto3" json:"yellow_bot,omitempty"`
 	// How long a side may think about one move: 1 second to 7 days; unset for no limit.
 	TurnLimit *durationpb.Duration `protobuf:"bytes,3,opt,name=turn_limit,json=turnLimit,proto3" json:"turn_limit,omitempty"`
-	// 1 to 64 characters that are unique to this wish, such as a UUID; optional.
+	// 1 to 64 printable characters that are unique to this wish, such as a UUID; optional.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -755,9 +760,9 @@ type JoinGameRequest struct {
 	GameId string `protobuf:"bytes,1,opt,name=game_id,json=gameId,proto3" json:"game_id,omitempty"`
 	// The side to play; any open seat when unspecified.
 	Side Side `protobuf:"varint,2,opt,name=side,proto3,enum=game.v1.Side" json:"side,omitempty"`
-	// The name others see: 1 to 40 characters of text; required.
+	// The name others see: 1 to 40 printable characters, no space around them; required.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// As in CreateGameRequest.
+	// As in CreateGameRequest. Whoever repeats it gets the token too, so it must not be guessable.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1722,7 +1727,7 @@ func (x *Event_Dropped) GetCell() *Cell {
 type Event_Finished struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Ending Ending                 `protobuf:"varint,1,opt,name=ending,proto3,enum=game.v1.Ending" json:"ending,omitempty"`
-	// Unspecified after a draw.
+	// Unspecified when nobody won.
 	Winner        Side    `protobuf:"varint,2,opt,name=winner,proto3,enum=game.v1.Side" json:"winner,omitempty"`
 	WinningCells  []*Cell `protobuf:"bytes,3,rep,name=winning_cells,json=winningCells,proto3" json:"winning_cells,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1906,13 +1911,14 @@ const file_game_v1_game_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x11\n" +
 	"\rSTATE_RUNNING\x10\x02\x12\x12\n" +
-	"\x0eSTATE_FINISHED\x10\x03*k\n" +
+	"\x0eSTATE_FINISHED\x10\x03*\x81\x01\n" +
 	"\x06Ending\x12\x16\n" +
 	"\x12ENDING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vENDING_FOUR\x10\x01\x12\x0f\n" +
 	"\vENDING_DRAW\x10\x02\x12\x13\n" +
 	"\x0fENDING_RESIGNED\x10\x03\x12\x12\n" +
-	"\x0eENDING_TIMEOUT\x10\x042\xd9\x03\n" +
+	"\x0eENDING_TIMEOUT\x10\x04\x12\x14\n" +
+	"\x10ENDING_ABANDONED\x10\x052\xd9\x03\n" +
 	"\vGameService\x12E\n" +
 	"\n" +
 	"CreateGame\x12\x1a.game.v1.CreateGameRequest\x1a\x1b.game.v1.CreateGameResponse\x12?\n" +

@@ -35,12 +35,13 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // GameService keeps games of Connect Four and tells everybody who watches what happens in
-// them. Every failure carries an ErrorInfo whose reason is the failure's number; over JSON it
-// is an RFC 9457 problem document with the same number in "code".
+// them. Every failure carries an ErrorInfo whose reason ends in the failure's number, such as
+// GAME_1042; over JSON it is an RFC 9457 problem document with that number in "code".
 //
 // Methods that change something take a request_id. Repeating a call with the request_id of
 // an earlier one applies it once and answers what the first call answered, so that a client
-// that did not see the answer may simply send the call again.
+// that did not see the answer may simply send the call again. A request_id that was used for
+// another wish is refused.
 type GameServiceClient interface {
 	// CreateGame makes a game with a seat for each side. Human seats stay open until somebody
 	// joins; bot seats are taken at once, and a bot that is first to move moves as soon as both
@@ -155,12 +156,13 @@ type GameService_WatchGameClient = grpc.ServerStreamingClient[WatchGameResponse]
 // for forward compatibility.
 //
 // GameService keeps games of Connect Four and tells everybody who watches what happens in
-// them. Every failure carries an ErrorInfo whose reason is the failure's number; over JSON it
-// is an RFC 9457 problem document with the same number in "code".
+// them. Every failure carries an ErrorInfo whose reason ends in the failure's number, such as
+// GAME_1042; over JSON it is an RFC 9457 problem document with that number in "code".
 //
 // Methods that change something take a request_id. Repeating a call with the request_id of
 // an earlier one applies it once and answers what the first call answered, so that a client
-// that did not see the answer may simply send the call again.
+// that did not see the answer may simply send the call again. A request_id that was used for
+// another wish is refused.
 type GameServiceServer interface {
 	// CreateGame makes a game with a seat for each side. Human seats stay open until somebody
 	// joins; bot seats are taken at once, and a bot that is first to move moves as soon as both

@@ -1,0 +1,238 @@
+package arena
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
+	"github.com/seed-754044b3/roadworthy/examples/game/internal/record"
+)
+
+// Limits bound what an arena holds. A zero field means its default.
+type Limits struct {
+	OpenGames       int           `config:"open_games" doc:"games that are not over; more are refused"`
+	CachedGames     int           `config:"cached_games" doc:"finished games kept in memory; others are read again when asked for"`
+	ListedGames     int           `config:"listed_games" doc:"finished games that lists show; older ones are found by id only"`
+	Watchers        int           `config:"watchers" doc:"watchers altogether"`
+	WatchersPerGame int           `config:"watchers_per_game" doc:"watchers of one game"`
+	Idle            time.Duration `config:"idle" doc:"when a game without a turn limit in which nothing happens is abandoned"`
+}
+
+// SetDefaults fills what is zero.
+func (l *Limits) SetDefaults() {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.OpenGames, 10_000}, {&l.CachedGames, 1_000}, {&l.ListedGames, 100_000},
+		{&l.Watchers, 20_000}, {&l.WatchersPerGame, 2_000},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if l.Idle == 0 {
+		l.Idle = 14 * 24 * time.Hour
+	}
+}
+
+// Validate refuses limits below 1 and an idle time under a second.
+func (l *Limits) Validate() error {
+	for _, f := range []struct {
+		key   string
+		value int
+	}{
+		{"open_games", l.OpenGames}, {"cached_games", l.CachedGames}, {"listed_games", l.ListedGames},
+		{"watchers", l.Watchers}, {"watchers_per_game", l.WatchersPerGame},
+	} {
+		if f.value < 1 {
+			return config.Invalid(f.key, "want 1 or more, got %d", f.value)
+		}
+	}
+	if l.Idle < time.Second {
+		return config.Invalid("idle", "want 1s or more, got %v", l.Idle)
+	}
+	return nil
+}
+
+// Options are what an arena is built on. All fields are needed.
+type Options struct {
+	Journal journal.Journal
+	Clock   clock.Clock
+	Rand    io.Reader    // safe for concurrent use
+	Bots    *queue.Queue // where bots think
+	Log     *zap.Logger
+	Limits  Limits // zero fields get their defaults
+}
+
+// Arena is the games of one journal. Make one with [Open], set it going with [Arena.Wake] and
+// [Arena.Run], end it with [Arena.Close]. It is safe for concurrent use.
+type Arena struct {
+	Options
+	key   key // what ids and tokens are made with
+	index index
+
+	base   context.Context // ends when the arena closes
+	cancel context.CancelFunc
+	awake  atomic.Bool // timers and bots run
+
+	mu       sync.Mutex
+	tables   map[string]*table
+	finished lru // of the tables above, those whose games are over
+	closed   bool
+	busy     sync.WaitGroup // timers and bots at work
+
+	watchers atomic.Int64
+}
+
+// Open reads the journal and returns the arena of the games in it. Timers and bots sleep until
+// Wake.
+// The journal's host closes the journal; ctx bounds the reading only.
+func Open(ctx context.Context, o Options) (*Arena, error) {
+	o.Limits.SetDefaults()
+	a := &Arena{Options: o, tables: map[string]*table{}}
+	a.base, a.cancel = context.WithCancel(context.Background())
+	a.index.init(o.Limits.ListedGames)
+	a.finished.capacity = o.Limits.CachedGames
+	var err error
+	if a.key, err = readKey(ctx, o.Journal, o.Rand); err != nil {
+		return nil, err
+	}
+	for e, err := range o.Journal.All(ctx, 0, journal.Filter{}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the games: %w", err)
+		}
+		if err := a.follow(&e); err != nil {
+			return nil, fmt.Errorf("read the games: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// Run follows the journal until ctx ends, which is no error.
+func (a *Arena) Run(ctx context.Context) error {
+	for e, err := range a.Journal.Subscribe(ctx, a.index.position(), journal.Filter{}) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			err = a.follow(&e)
+		}
+		if err != nil {
+			return fmt.Errorf("follow the games: %w", err)
+		}
+	}
+	return nil
+}
+
+// Close stops timers and bots and waits for those at work, or for the end of ctx.
+func (a *Arena) Close(ctx context.Context) error {
+	a.mu.Lock()
+	a.closed = true
+	tables := a.tables
+	a.tables = map[string]*table{}
+	a.mu.Unlock()
+	a.cancel()
+	for _, t := range tables {
+		t.mu.Lock()
+		t.disarm()
+		t.mu.Unlock()
+	}
+	idle := make(chan struct{})
+	go func() {
+		defer close(idle)
+		a.busy.Wait()
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("timers and bots are still at work: %w", ctx.Err())
+	}
+}
+
+// begin says that a timer or a bot is at work, until end; false when the arena is closed.
+func (a *Arena) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.busy.Add(1)
+	return true
+}
+
+func (a *Arena) end() { a.busy.Done() }
+
+// streams of games begin with this; the rest is the game's id.
+const streamPrefix = "game-"
+
+// follow takes in one event of the journal.
+func (a *Arena) follow(recorded *journal.Recorded) error {
+	id, ok := strings.CutPrefix(recorded.Stream, streamPrefix)
+	if !ok {
+		a.index.pass(recorded.Position)
+		return nil
+	}
+	e, err := eventOf(recorded)
+	if err != nil {
+		return err
+	}
+	t := a.tableFor(id, e)
+	if t == nil && !a.index.knows(id) {
+		return fmt.Errorf("%w: stream %s, position %d: the game was never created, or is over", journal.ErrCorrupt, recorded.Stream, recorded.Position)
+	}
+	if t != nil {
+		if err := a.advance(t, e); err != nil {
+			return err
+		}
+	}
+	a.index.take(id, e)
+	return nil
+}
+
+// tableFor is the table at which e happened. It is nil for a game that is over and forgotten,
+// which happens to an open one when others look at the journal ahead of the feed.
+func (a *Arena) tableFor(id string, e record.Event) *table {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tables[id]
+	if _, first := e.Fact.(record.Created); t == nil && first {
+		t = newTable(record.New(id))
+		a.tables[id] = t
+	}
+	return t
+}
+
+// eventOf reads what the journal keeps.
+func eventOf(r *journal.Recorded) (record.Event, error) {
+	fact, err := record.Decode(r.Type, r.Data)
+	if err != nil {
+		return record.Event{}, fmt.Errorf("%w: stream %s, position %d: %w", journal.ErrCorrupt, r.Stream, r.Position, err)
+	}
+	return record.Event{ID: r.ID, Position: r.Position, Time: r.Time, Fact: fact}, nil
+}
+
+// Stats are an arena's figures at one moment.
+type Stats struct {
+	Open     int // games that are not over
+	Watchers int
+	Finished [6]uint64 // games that ended since the start, by record.Ending
+}
+
+// Stats returns the figures now.
+func (a *Arena) Stats() Stats {
+	s := a.index.stats()
+	s.Watchers = int(a.watchers.Load())
+	return s
+}
