@@ -24,9 +24,9 @@ import (
 
 // The service that is faked: a counter, over HTTP and gRPC.
 var (
-	codes      = failure.NewSet("tally")
-	_ = codes.Caller(1001, "the counter is full", failure.HTTPStatus(http.StatusConflict))
-	_ = codes.Dependency(1002, "the store does not answer", failure.HTTPStatus(http.StatusServiceUnavailable), failure.Retryable(3*time.Second))
+	codes = failure.NewSet("tally")
+	_     = codes.Caller(1001, "the counter is full", failure.HTTPStatus(http.StatusConflict))
+	_     = codes.Dependency(1002, "the store does not answer", failure.HTTPStatus(http.StatusServiceUnavailable), failure.Retryable(3*time.Second))
 )
 
 type config struct {

@@ -140,10 +140,11 @@ func serves(imported string) bool {
 	return false
 }
 
-// ofService reports whether a package is neither the standard library's nor the chassis's.
+// ofService reports whether a package is neither the standard library's, nor the chassis's, nor
+// a fake, which is held to the same by its own test.
 func ofService(imported string) bool {
 	first, _, _ := strings.Cut(imported, "/")
-	if !strings.Contains(first, ".") {
+	if !strings.Contains(first, ".") || strings.HasSuffix(imported, "fake") {
 		return false
 	}
 	for _, own := range []string{"/chassis", "/fake"} {

@@ -37,6 +37,7 @@ func TestHandlersInAFakeAreFound(t *testing.T) {
 		found  []string
 	}{
 		"none":                 {adopts, nil},
+		"the fake's program":   {"package main\nimport \"example.com/echo/echofake\"\nfunc main() { echofake.Main() }", nil},
 		"net/http":             {"package f\nimport \"net/http\"\nvar _ http.Handler", []string{"f.go:2: imports net/http"}},
 		"gRPC":                 {"package f\nimport (\n\t_ \"google.golang.org/grpc\"\n\t_ \"google.golang.org/grpc/status\"\n)", []string{"f.go:3: imports google.golang.org/grpc", "f.go:4: imports google.golang.org/grpc/status"}},
 		"grpcserver":           {"package f\nimport _ \"" + library + "/chassis/grpcserver\"", []string{"imports " + library + "/chassis/grpcserver"}},
