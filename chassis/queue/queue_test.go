@@ -3,8 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,36 +13,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 )
 
-func Example() {
-	q, err := queue.New("thumbnails", queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
-	if err != nil {
-		panic(err)
-	}
-	ctx := context.Background()
-	started, release := make(chan bool), make(chan bool)
-	wait := func(context.Context) error { started <- true; <-release; return nil }
-	_ = q.Submit(ctx, wait) // runs
-	<-started
-	_ = q.Submit(ctx, wait) // waits
-	var rejected *queue.Rejected
-	if errors.As(q.Submit(ctx, wait), &rejected) {
-		fmt.Println(rejected.Reason, "-", rejected)
-	}
-	release <- true
-	<-started
-	release <- true
-	fmt.Println(q.Close(ctx))
-	// Output:
-	// full - queue "thumbnails" rejected the work: all places are taken
-	// <nil>
-}
-
-func open(t *testing.T, l queue.Limits, onError func(error)) *queue.Queue {
+func open(t testing.TB, l queue.Limits, o queue.Options) *queue.Queue {
 	t.Helper()
-	q, err := queue.New("test", l, queue.Options{OnError: onError})
+	q, err := queue.New("test", l, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,19 +31,27 @@ func open(t *testing.T, l queue.Limits, onError func(error)) *queue.Queue {
 	return q
 }
 
-// takes is work that takes d, or as long as its context lives.
-func takes(d time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		select {
-		case <-time.After(d):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// pass lets virtual time pass; tests that use it run in a bubble.
+func pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	if err := clock.Sleep(context.Background(), clock.Real(), d); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func wantReason(t *testing.T, err error, want queue.Reason) *queue.Rejected {
+// takes is work that takes d, or as long as its context lives.
+func takes(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error { return clock.Sleep(ctx, clock.Real(), d) }
+}
+
+func submit(t testing.TB, q *queue.Queue, f func(context.Context) error) {
+	t.Helper()
+	if err := q.Submit(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantReason(t testing.TB, err error, want queue.Reason) *queue.Rejected {
 	t.Helper()
 	var r *queue.Rejected
 	if !errors.As(err, &r) || r.Reason != want || r.Queue != "test" {
@@ -76,81 +60,152 @@ func wantReason(t *testing.T, err error, want queue.Reason) *queue.Rejected {
 	return r
 }
 
+// wantStats compares all figures; want lists the rejections that are not zero.
+func wantStats(t testing.TB, q *queue.Queue, want queue.Stats) {
+	t.Helper()
+	got := q.Stats()
+	if got.Admitted != got.Completed+got.Dropped+uint64(got.Depth+got.InFlight) {
+		t.Errorf("figures that do not add up: %+v", got)
+	}
+	for reason, n := range got.Rejected {
+		if n == 0 {
+			delete(got.Rejected, reason)
+		}
+	}
+	if want.Rejected == nil {
+		want.Rejected = map[string]uint64{}
+	}
+	want.Name = "test"
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("figures\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// reports collects what OnError is told.
+type reports struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (r *reports) add(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, err)
+}
+
+func (r *reports) all() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.errs)
+}
+
 func TestLimitsWithoutABoundAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		l    queue.Limits
 		want string
 	}{
-		{"", queue.Limits{Workers: 1, Capacity: 1}, "needs a name"},
-		{"q", queue.Limits{Capacity: 1}, `queue "q": Limits.Workers is 0`},
-		{"q", queue.Limits{Workers: 1}, `queue "q": Limits.Capacity is 0`},
-		{"q", queue.Limits{Workers: 1, Capacity: 1, MaxWait: -1}, "Limits.MaxWait"},
+		{"", queue.Limits{Workers: 1, Capacity: 1}, "queue: a queue needs a name"},
+		{"q", queue.Limits{Capacity: 1}, `queue "q": Limits.Workers is 0: say how much may be done at a time, 1 or more`},
+		{"q", queue.Limits{Workers: 1}, `queue "q": Limits.Capacity is 0: say how much may wait, 1 or more`},
+		{"q", queue.Limits{Workers: 1, Capacity: -1}, `queue "q": Limits.Capacity is -1: say how much may wait, 1 or more`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, MaxWait: -1}, `queue "q": Limits.MaxWait is -1ns: want 0 (no bound of its own) or more`},
 	} {
-		if _, err := queue.New(c.name, c.l, queue.Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("New(%q, %+v): %v, want %q", c.name, c.l, err, c.want)
+		if q, err := queue.New(c.name, c.l, queue.Options{}); q != nil || err == nil || err.Error() != c.want {
+			t.Errorf("New(%q, %+v): %v, want %s", c.name, c.l, err, c.want)
 		}
 	}
 }
 
-func TestTheBoundHoldsAndWorkIsDoneInOrder(t *testing.T) {
+func TestAStormIsBoundedAndRejectedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 2, Capacity: 3}, nil)
-		var order []int
-		var mu sync.Mutex
-		var running, most atomic.Int32
-		for i := range 5 {
-			err := q.Submit(t.Context(), func(context.Context) error {
-				most.Store(max(most.Load(), running.Add(1)))
-				mu.Lock()
-				order = append(order, i)
-				mu.Unlock()
-				time.Sleep(time.Second + time.Duration(i)*time.Millisecond) // no two end together
-				running.Add(-1)
-				return nil
-			})
-			if err != nil {
-				t.Fatalf("work %d: %v", i, err)
-			}
-			synctest.Wait()
-		}
+		const ms = time.Millisecond
+		q := open(t, queue.Limits{Workers: 3, Capacity: 5}, queue.Options{})
 		start := time.Now()
-		wantReason(t, q.Submit(t.Context(), takes(0)), queue.Full)
-		wantReason(t, q.Do(t.Context(), takes(0)), queue.Full)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("rejections took %v, want them at once", d)
+		var running, most, done, full atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 1000 {
+			wg.Go(func() {
+				work := func(ctx context.Context) error {
+					defer running.Add(-1)
+					now := running.Add(1)
+					for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+					}
+					return takes(10 * ms)(ctx)
+				}
+				var err error
+				if i%2 == 0 {
+					err = q.Do(t.Context(), work)
+				} else {
+					err = q.Submit(t.Context(), work)
+				}
+				if err == nil {
+					done.Add(1)
+					return
+				}
+				wantReason(t, err, queue.Full)
+				if d := time.Since(start); d != 0 {
+					t.Errorf("rejected after %v", d)
+				}
+				full.Add(1)
+			})
 		}
-		time.Sleep(500 * time.Millisecond)
-		if s := q.Stats(); s.Depth != 3 || s.InFlight != 2 || s.OldestAge != 500*time.Millisecond {
-			t.Errorf("half-way: %+v", s)
-		}
+		synctest.Wait()
+		wantStats(t, q, queue.Stats{Workers: 3, Capacity: 5, Depth: 5, InFlight: 3, Admitted: 8, Rejected: map[string]uint64{"full": 992}})
+		wg.Wait()
 		if err := q.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if d := time.Since(start); d != 3006*time.Millisecond {
-			t.Errorf("five seconds of work by two workers took %v, want 3.006s", d)
+		if d := time.Since(start); d != 30*ms {
+			t.Errorf("eight times 10 ms with three workers took %v, want 30ms", d)
 		}
-		if !slices.Equal(order, []int{0, 1, 2, 3, 4}) || most.Load() != 2 {
-			t.Errorf("order %v, %d at a time", order, most.Load())
+		if done.Load() != 8 || full.Load() != 992 || most.Load() != 3 {
+			t.Errorf("%d done, %d rejected, %d at a time", done.Load(), full.Load(), most.Load())
 		}
-		s := q.Stats()
-		if s.Admitted != 5 || s.Completed != 5 || s.Rejected["full"] != 2 || s.Waited != 3 ||
-			s.WaitTotal != 4003*time.Millisecond || s.ServiceTotal != 5010*time.Millisecond || s.Depth != 0 || s.InFlight != 0 || s.OldestAge != 0 {
-			t.Errorf("at the end: %+v", s)
+		wantStats(t, q, queue.Stats{
+			Workers: 3, Capacity: 5, Average: 10 * ms, Admitted: 8, Completed: 8, Rejected: map[string]uint64{"full": 992},
+			Waited: 5, WaitTotal: 3*10*ms + 2*20*ms, ServiceTotal: 80 * ms,
+		})
+	}) // returns when no goroutine of the bubble is left
+}
+
+func TestWorkIsDoneInTheOrderInWhichItCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, queue.Limits{Workers: 1, Capacity: 100}, queue.Options{})
+		submit(t, q, takes(time.Second))
+		var order, want []int // appended to by one worker at a time
+		var wg sync.WaitGroup
+		for i := range 100 {
+			work := func(context.Context) error { order = append(order, i); return nil }
+			if i%2 == 0 {
+				submit(t, q, work)
+			} else {
+				wg.Go(func() {
+					if err := q.Do(t.Context(), work); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+			want = append(want, i)
+		}
+		wg.Wait()
+		if !slices.Equal(order, want) {
+			t.Errorf("done in the order %v", order)
 		}
 	})
 }
 
 func TestDoReturnsWhatTheWorkReturns(t *testing.T) {
-	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, nil)
+	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{OnError: func(err error) { t.Errorf("reported %v, which Do returns", err) }})
 	boom := errors.New("boom")
 	if err := q.Do(t.Context(), func(context.Context) error { return boom }); err != boom {
 		t.Errorf("got %v", err)
 	}
 	err := q.Do(t.Context(), func(context.Context) error { panic(boom) })
 	var p *queue.PanicError
-	if !errors.As(err, &p) || !errors.Is(err, boom) || !strings.Contains(string(p.Stack), "queue_test.go") ||
-		err.Error() != `queue "test": the work panicked: boom` {
+	if !errors.As(err, &p) || p.Queue != "test" || p.Value != boom || !errors.Is(err, boom) ||
+		!strings.Contains(string(p.Stack), "queue_test.go") || err.Error() != `queue "test": the work panicked: boom` {
 		t.Errorf("a panic came back as %v", err)
 	}
 	if err := q.Do(t.Context(), func(context.Context) error { panic("text") }); errors.Unwrap(err) != nil {
@@ -162,326 +217,152 @@ func TestDoReturnsWhatTheWorkReturns(t *testing.T) {
 		_ = q.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil })
 	}()
 	<-done
-	if err := q.Do(t.Context(), takes(0)); err != nil {
+	if err := q.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
 		t.Errorf("after panics and Goexit the worker is lost: %v", err)
 	}
-	if s := q.Stats(); s.Completed != 5 || s.Failed != 3 || s.Panicked != 2 || s.InFlight != 0 {
+	if s := q.Stats(); s.Completed != 5 || s.Failed != 4 || s.Panicked != 2 || s.InFlight != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestDoRunsWithTheCallersContext(t *testing.T) {
+	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
+	err := q.Do(t.Context(), func(ctx context.Context) error {
+		if ctx != t.Context() {
+			t.Errorf("the work runs with %v", ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	type key struct{}
+	var kept context.Context
+	err = q.Do(context.WithValue(context.Background(), key{}, "value"), func(ctx context.Context) error {
+		kept = ctx
+		if ctx.Value(key{}) != "value" || ctx.Err() != nil {
+			t.Errorf("the work runs with %v, %v", ctx, ctx.Err())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if kept.Err() != context.Canceled {
+		t.Error("a context that had no end got none with the work")
 	}
 }
 
 func TestSubmittedWorkOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
-		var reports []error
-		q := open(t, queue.Limits{Workers: 1, Capacity: 1}, func(err error) { reports = append(reports, err) })
-		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
-		var value any
-		var ended error
-		work := func(ctx context.Context) error {
-			time.Sleep(time.Second)
-			value, ended = ctx.Value(key{}), ctx.Err()
-			return errors.New("late trouble")
-		}
-		if err := q.Submit(ctx, work); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if value != "kept" || ended != nil {
-			t.Errorf("the work saw value %v and error %v", value, ended)
-		}
-		if len(reports) != 1 || reports[0].Error() != "late trouble" {
-			t.Errorf("reported: %v", reports)
-		}
-	})
-}
-
-func TestWhoeverLeavesTheQueueFreesTheirPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var reports []error
-		q := open(t, queue.Limits{Workers: 1, Capacity: 2}, func(err error) { reports = append(reports, err) })
-		if err := q.Submit(t.Context(), takes(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		late, stop := context.WithTimeout(t.Context(), time.Minute)
-		defer stop()
-		results := make(chan error, 1)
-		go func() { results <- q.Do(ctx, takes(0)) }()
-		synctest.Wait()
-		if err := q.Submit(late, takes(0)); err != nil {
-			t.Fatal(err)
-		}
-		wantReason(t, q.Submit(t.Context(), takes(0)), queue.Full)
-		cancel()
-		if err := <-results; !errors.Is(wantReason(t, err, queue.Cancelled), context.Canceled) {
-			t.Errorf("%v is not context.Canceled", err)
-		}
-		if d := q.Stats().Depth; d != 1 {
-			t.Errorf("%d wait after one left", d)
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(reports) != 1 {
-			t.Fatalf("reported: %v", reports)
-		}
-		if !errors.Is(wantReason(t, reports[0], queue.Expired), context.DeadlineExceeded) {
-			t.Errorf("%v is not context.DeadlineExceeded", reports[0])
-		}
-		if d := q.Stats().Depth; d != 0 {
-			t.Errorf("%d wait after both left", d)
-		}
-	})
-}
-
-func TestContextsThatHaveEndedAreNotLetIn(t *testing.T) {
-	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	wantReason(t, q.Do(ctx, takes(0)), queue.Cancelled)
-	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-	defer cancel()
-	wantReason(t, q.Submit(ctx, takes(0)), queue.Expired)
-}
-
-func TestACancelStormLeavesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 1, Capacity: 1000}, nil)
-		if err := q.Submit(t.Context(), takes(time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for range 1000 {
-			wg.Go(func() {
-				if err := q.Do(ctx, takes(0)); err == nil {
-					t.Error("cancelled work was done")
-				}
-			})
-		}
-		synctest.Wait()
-		cancel()
-		wg.Wait()
-		if s := q.Stats(); s.Depth != 0 || s.InFlight != 1 || s.Rejected["cancelled"] != 1000 {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
-func TestMaxWaitBoundsWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 1, Capacity: 2, MaxWait: time.Second}, nil)
-		if err := q.Submit(t.Context(), takes(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		start := time.Now()
-		r := wantReason(t, q.Do(t.Context(), takes(0)), queue.MaxWait)
-		if d := time.Since(start); d != time.Second || r.RetryAfter <= 0 {
-			t.Errorf("rejected after %v, retry after %v", d, r.RetryAfter)
-		}
-	})
-}
-
-func TestDeadlinesThatCannotBeMetAreRefusedAtTheDoor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 2, Capacity: 10}, nil)
-		if err := q.Do(t.Context(), takes(time.Second)); err != nil { // teaches the average
-			t.Fatal(err)
-		}
-		within := func(d time.Duration) error {
-			ctx, cancel := context.WithTimeout(t.Context(), d)
-			defer cancel()
-			return q.Do(ctx, takes(0))
-		}
-		wantReason(t, within(999*time.Millisecond), queue.Deadline)
-		for range 5 { // 2 run, 3 wait
-			if err := q.Submit(t.Context(), takes(time.Second)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		// (3+1) ÷ 2 × 1 s of waiting and 1 s of work.
-		r := wantReason(t, within(3*time.Second-1), queue.Deadline)
-		if r.RetryAfter != 2*time.Second {
-			t.Errorf("retry after %v, want the expected wait of 2s", r.RetryAfter)
-		}
-		if err := within(3 * time.Second); err != nil {
-			t.Errorf("a deadline that can be met: %v", err)
-		}
-	})
-}
-
-func TestWorkThatBecameLateInTheQueueIsNotStarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var reports []error
-		q := open(t, queue.Limits{Workers: 1, Capacity: 10}, func(err error) { reports = append(reports, err) })
-		if err := q.Do(t.Context(), takes(time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if err := q.Submit(t.Context(), takes(3*time.Second)); err != nil { // three times as long as expected
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		var told reports
+		q := open(t, queue.Limits{Workers: 1, Capacity: 2}, queue.Options{OnError: told.add})
+		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "kept"), 500*time.Millisecond)
 		defer cancel()
-		started := false
-		if err := q.Submit(ctx, func(context.Context) error { started = true; return nil }); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		if started || len(reports) != 1 {
-			t.Fatalf("started %v, reported %v", started, reports)
-		}
-		wantReason(t, reports[0], queue.Deadline)
-	})
-}
-
-func TestATurnThatComesWithTheEndOfTheContextIsHandedOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 1, Capacity: 100}, nil)
-		for range 200 {
-			ctx, cancel := context.WithCancel(t.Context())
-			if err := q.Submit(t.Context(), takes(time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			time.AfterFunc(time.Second, cancel) // the moment at which the worker becomes free
-			err := q.Do(ctx, func(context.Context) error { return nil })
-			cancel()
+		trouble := errors.New("late trouble")
+		var kept context.Context
+		for range 2 { // one runs and one waits while the caller leaves
+			err := q.Submit(ctx, func(ctx context.Context) error {
+				kept = ctx
+				_, bounded := ctx.Deadline()
+				if err := takes(time.Second)(ctx); err != nil || bounded || ctx.Value(key{}) != "kept" {
+					t.Errorf("the work has error %v, deadline %v, value %v", err, bounded, ctx.Value(key{}))
+				}
+				return trouble
+			})
 			if err != nil {
-				var r *queue.Rejected
-				if !errors.As(err, &r) {
-					t.Fatalf("got %v", err)
-				}
-			}
-			synctest.Wait()
-			if s := q.Stats(); s.InFlight != 0 || s.Depth != 0 {
-				t.Fatalf("a place is lost: %+v", s)
-			}
-		}
-	})
-}
-
-func TestCloseFinishesWhatIsQueued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := open(t, queue.Limits{Workers: 1, Capacity: 9}, nil)
-		done := 0
-		for range 10 {
-			if err := q.Submit(t.Context(), func(context.Context) error { time.Sleep(time.Second); done++; return nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
-		closed := make(chan error, 2)
-		for range 2 {
-			go func() { closed <- q.Close(t.Context()) }()
+		pass(t, 3*time.Second)
+		if errs := told.all(); len(errs) != 2 || errs[0] != trouble || errs[1] != trouble {
+			t.Errorf("reported %v", errs)
 		}
-		synctest.Wait()
-		r := wantReason(t, q.Submit(t.Context(), takes(0)), queue.Draining)
-		if r.RetryAfter != 0 {
-			t.Errorf("a closed queue says retry after %v", r.RetryAfter)
-		}
-		if err := errors.Join(<-closed, <-closed, q.Close(t.Context())); err != nil || done != 10 {
-			t.Errorf("done %d of 10, %v", done, err)
+		if kept.Err() != context.Canceled {
+			t.Error("the context outlives the work")
 		}
 	})
 }
 
-func TestCloseThatRunsOutOfTimeRejectsAndCancels(t *testing.T) {
+func TestWhatBecomesOfSubmittedWorkIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reports []error
-		var mu sync.Mutex
-		q, err := queue.New("test", queue.Limits{Workers: 2, Capacity: 9}, queue.Options{OnError: func(err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			reports = append(reports, err)
-		}})
-		if err != nil {
+		var told reports
+		q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{OnError: told.add})
+		for _, f := range []func(context.Context) error{
+			func(context.Context) error { return nil },
+			func(context.Context) error { return errors.New("boom") },
+			func(context.Context) error { panic("boom") },
+			func(context.Context) error { runtime.Goexit(); return nil },
+		} {
+			submit(t, q, f)
+			synctest.Wait()
+		}
+		var got []string
+		for _, err := range told.all() {
+			got = append(got, err.Error())
+		}
+		want := []string{"boom", `queue "test": the work panicked: boom`, `queue "test": the work ended its goroutine with runtime.Goexit`}
+		if !slices.Equal(got, want) {
+			t.Errorf("reported %q, want %q", got, want)
+		}
+		wantStats(t, q, queue.Stats{Workers: 1, Capacity: 1, Admitted: 4, Completed: 4, Failed: 3, Panicked: 1})
+	})
+}
+
+func TestWithoutOnErrorErrorsAreDroppedAndCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, queue.Limits{Workers: 1, Capacity: 1, MaxWait: time.Second}, queue.Options{})
+		submit(t, q, func(context.Context) error { panic("boom") })
+		synctest.Wait()
+		submit(t, q, takes(2*time.Second))
+		submit(t, q, takes(0))
+		pass(t, 3*time.Second)
+		wantStats(t, q, queue.Stats{
+			Workers: 1, Capacity: 1, Average: 2 * time.Second, Admitted: 3, Completed: 2, Failed: 1, Panicked: 1, Dropped: 1,
+			Rejected: map[string]uint64{"max_wait": 1}, Waited: 1, WaitTotal: time.Second, ServiceTotal: 2 * time.Second,
+		})
+	})
+}
+
+func TestAgesAndTimesAreThoseOfTheQueuesClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := clock.NewVirtual(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+		var told reports
+		q := open(t, queue.Limits{Workers: 2, Capacity: 3, MaxWait: time.Minute}, queue.Options{Clock: v, OnError: told.add})
+		gates := [2]chan error{make(chan error), make(chan error)}
+		for _, gate := range gates {
+			submit(t, q, func(context.Context) error { return <-gate })
+			v.Advance(10 * time.Second)
+		}
+		for range 2 {
+			submit(t, q, func(context.Context) error { return nil })
+			v.Advance(40 * time.Second)
+		}
+		// At 100 s: the first waited its minute out 20 s ago, at 80 s; the second came at 60 s.
+		wantReason(t, errors.Join(told.all()...), queue.MaxWait)
+		wantStats(t, q, queue.Stats{
+			Workers: 2, Capacity: 3, Depth: 1, InFlight: 2, OldestAge: 40 * time.Second, OldestRun: 100 * time.Second,
+			Admitted: 4, Dropped: 1, Rejected: map[string]uint64{"max_wait": 1}, Waited: 1, WaitTotal: time.Minute,
+		})
+		if at, ok := v.Next(); !ok || v.Pending() != 1 || at.Sub(v.Now()) != 20*time.Second {
+			t.Errorf("%d timers, the next at %v", v.Pending(), at)
+		}
+		gates[1] <- errors.New("boom")
+		synctest.Wait()
+		wantStats(t, q, queue.Stats{
+			Workers: 2, Capacity: 3, InFlight: 1, OldestRun: 100 * time.Second,
+			// The work after it took no time: 90 s − 90 s ÷ 16, 90 s ÷ 16 off.
+			Average: 84375 * time.Millisecond, Spread: 5625 * time.Millisecond,
+			Admitted: 4, Completed: 2, Failed: 1, Dropped: 1, Rejected: map[string]uint64{"max_wait": 1},
+			Waited: 2, WaitTotal: 100 * time.Second, ServiceTotal: 90 * time.Second,
+		})
+		gates[0] <- nil
+		if err := q.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		stubborn := make(chan bool)
-		_ = q.Submit(t.Context(), takes(time.Hour))
-		_ = q.Submit(t.Context(), func(context.Context) error { <-stubborn; return nil })
-		_ = q.Submit(t.Context(), takes(time.Hour))
-		waiting := make(chan error, 1)
-		go func() { waiting <- q.Do(t.Context(), takes(time.Hour)) }()
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err = q.Close(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || err.Error() != `queue "test": closed with 2 rejected and 2 still running: context deadline exceeded` {
-			t.Errorf("close: %v", err)
-		}
-		wantReason(t, <-waiting, queue.Draining)
-		synctest.Wait()
-		mu.Lock()
-		if len(reports) != 2 { // the one that waited and the one whose context ended
-			t.Errorf("reported: %v", reports)
-		}
-		mu.Unlock()
-		close(stubborn)
-		synctest.Wait()
-		if s := q.Stats(); s.InFlight != 0 || s.Depth != 0 || s.Rejected["draining"] != 2 {
-			t.Errorf("%+v", s)
+		if n := v.Pending(); n != 0 {
+			t.Errorf("the closed queue left %d timers", n)
 		}
 	})
-}
-
-func TestReasonsHaveNames(t *testing.T) {
-	for r, want := range map[queue.Reason]string{
-		queue.Full: "full", queue.Deadline: "deadline", queue.Expired: "expired", queue.Cancelled: "cancelled",
-		queue.MaxWait: "max_wait", queue.Draining: "draining", 99: "Reason(99)",
-	} {
-		if r.String() != want {
-			t.Errorf("%d is called %q, want %q", int(r), r, want)
-		}
-	}
-}
-
-// Goodput is what is done within its deadline, as a share of what the workers could do. The
-// load is open: it comes whether or not the queue keeps up.
-func TestOverloadLeavesGoodputNearCapacity(t *testing.T) {
-	for _, load := range []float64{2, 5} {
-		t.Run(fmt.Sprintf("%g times the capacity", load), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				const workers, service, deadline, length = 8, 20 * time.Millisecond, 100 * time.Millisecond, 20 * time.Second
-				q := open(t, queue.Limits{Workers: workers, Capacity: 24}, nil)
-				rnd := rand.New(rand.NewPCG(1, 2))
-				capacity := float64(workers) / service.Seconds()
-				var good atomic.Int64
-				var wg sync.WaitGroup
-				for start := time.Now(); time.Since(start) < length; {
-					time.Sleep(time.Duration(rnd.ExpFloat64() / (load * capacity) * float64(time.Second)))
-					work := time.Duration((0.5 + rnd.Float64()) * float64(service))
-					wg.Go(func() {
-						ctx, cancel := context.WithTimeout(t.Context(), deadline)
-						defer cancel()
-						if q.Do(ctx, takes(work)) == nil {
-							good.Add(1)
-						}
-					})
-				}
-				wg.Wait()
-				goodput := float64(good.Load()) / (capacity * length.Seconds())
-				t.Logf("goodput %.3f of capacity", goodput)
-				if goodput < 0.95 {
-					t.Errorf("goodput %.3f of capacity, want 0.95", goodput)
-				}
-			})
-		})
-	}
-}
-
-func BenchmarkDo(b *testing.B) {
-	q, err := queue.New("bench", queue.Limits{Workers: 2, Capacity: 8}, queue.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx := context.Background()
-	nothing := func(context.Context) error { return nil }
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := q.Do(ctx, nothing); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

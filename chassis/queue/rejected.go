@@ -10,13 +10,14 @@ import (
 // Reason is why work was not done.
 type Reason int
 
-// The reasons.
+// The reasons. The first two and MaxWait mean overload, for which [Rejected].RetryAfter says when
+// to try again; Draining sends the caller elsewhere; the others are the caller's own doing.
 const (
 	Full      Reason = iota // no place to wait in
-	Deadline                // the caller's deadline cannot be met
-	Expired                 // the caller's deadline has passed
+	Deadline                // the caller's deadline could not be met, or passed in the queue
+	Expired                 // the caller's deadline had passed when the work came
 	Cancelled               // the caller does not want it any more
-	MaxWait                 // it waited longer than Limits.MaxWait
+	MaxWait                 // it waited for as long as Limits.MaxWait
 	Draining                // the queue is closed
 	reasons                 // how many there are
 )
@@ -40,28 +41,39 @@ func (r Reason) String() string {
 	return fmt.Sprintf("Reason(%d)", int(r))
 }
 
-var sentences = [reasons]string{
-	Full:      "all places are taken",
-	Deadline:  "the deadline cannot be met",
-	Expired:   "the deadline has passed",
-	Cancelled: "the caller does not want it any more",
-	MaxWait:   "it waited too long",
-	Draining:  "the queue is closed",
+// sentence is the reason as it stands in errors.
+func (r Reason) sentence() string {
+	switch r {
+	case Full:
+		return "all places are taken"
+	case Deadline:
+		return "the deadline cannot be met"
+	case Expired:
+		return "the deadline has passed"
+	case Cancelled:
+		return "the caller does not want it any more"
+	case MaxWait:
+		return "it waited too long"
+	case Draining:
+		return "the queue is closed"
+	}
+	return r.String()
 }
 
-// Rejected says that work was not done.
+// Rejected says that work was not done, and never began. [errors.As] finds it.
 type Rejected struct {
 	Queue  string
 	Reason Reason
 	// RetryAfter is when it may be worth trying again, 0 when it is not: after that time the
-	// work that waits now will have been done, if it takes as long as such work did of late.
+	// work that waits now will have started, if work takes as long as it did of late. Whoever
+	// passes it on adds jitter, or all come back at the same moment.
 	RetryAfter time.Duration
 	cause      error // the context's error where one decided
 }
 
 // Error implements error.
 func (r *Rejected) Error() string {
-	return fmt.Sprintf("queue %q rejected the work: %s", r.Queue, sentences[r.Reason])
+	return fmt.Sprintf("queue %q rejected the work: %s", r.Queue, r.Reason.sentence())
 }
 
 // Unwrap is the error of the context that ended, if one did: errors.Is finds
@@ -72,10 +84,10 @@ func (r *Rejected) Unwrap() error { return r.cause }
 type PanicError struct {
 	Queue string
 	Value any    // what was panicked with
-	Stack []byte // of the goroutine that panicked
+	Stack []byte // of the goroutine that panicked, as runtime/debug prints it
 }
 
-// Error implements error.
+// Error implements error. It leaves the stack out.
 func (p *PanicError) Error() string {
 	return fmt.Sprintf("queue %q: the work panicked: %v", p.Queue, p.Value)
 }
@@ -86,33 +98,24 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
+// minRetry keeps callers of a queue that knows nothing yet from coming back in a tight loop.
+const minRetry = 10 * time.Millisecond
+
 // reject counts a rejection and makes its error. q.mu is held.
 func (q *Queue) reject(why Reason, cause error) error {
-	q.stats.Rejected[why.String()]++
+	q.counts.rejected[why]++
 	r := &Rejected{Queue: q.name, Reason: why, cause: cause}
-	if why == Full || why == Deadline || why == MaxWait {
+	switch why {
+	case Full, Deadline, MaxWait:
 		r.RetryAfter = max(q.expectedWait(), minRetry)
 	}
 	return r
 }
 
-// minRetry keeps callers from coming back in a tight loop.
-const minRetry = 10 * time.Millisecond
-
-// reasonOf is why a context that has ended did.
-func reasonOf(ctx context.Context) Reason {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+// atTheDoor is the reason when a context had ended with err before the work came.
+func atTheDoor(err error) Reason {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return Expired
 	}
 	return Cancelled
-}
-
-func causeOf(why Reason) error {
-	switch why {
-	case Expired:
-		return context.DeadlineExceeded
-	case Cancelled:
-		return context.Canceled
-	}
-	return nil
 }
