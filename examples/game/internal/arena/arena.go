@@ -232,7 +232,12 @@ type Stats struct {
 
 // Stats returns the figures now.
 func (a *Arena) Stats() Stats {
-	s := a.index.stats()
-	s.Watchers = int(a.watchers.Load())
-	return s
+	return Stats{Open: a.openGames(), Watchers: int(a.watchers.Load()), Finished: a.index.endings()}
+}
+
+// openGames is how many games are not over.
+func (a *Arena) openGames() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.tables) - a.finished.order.Len()
 }

@@ -64,9 +64,6 @@ var provoke = map[int]func(w *world, a *arena.Arena, id string, tokens [3]string
 			if _, err := a.Create(w.ctx, arena.Create{}); err != nil {
 				return err
 			}
-			if _, _, err := a.List(w.ctx, arena.List{}); err != nil { // waits for the feed
-				return err
-			}
 		}
 		return nil
 	},

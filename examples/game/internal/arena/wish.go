@@ -48,7 +48,7 @@ func (a *Arena) Create(ctx context.Context, w Create) (*record.Game, error) {
 			return created(g, fact, err)
 		}
 	}
-	if open := a.index.stats().Open; open >= a.Limits.OpenGames {
+	if a.openGames() >= a.Limits.OpenGames {
 		return nil, errTooManyGames.With("limit", failure.Safe(a.Limits.OpenGames))
 	}
 	if err := a.append(ctx, record.New(id), "created", []record.Fact{fact}); err != nil && !overtaken(err) {
