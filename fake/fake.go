@@ -220,9 +220,10 @@ func (f *Fake) Advance(d time.Duration) {
 
 var errRealTime = errors.New("the clock is the machine's own and cannot be advanced: the fake was started with real time")
 
-// Reset has the service start anew, empty, at the same addresses. Connections are cut, faults
-// are cleared, recorded calls forgotten and timers dropped; the clock goes on from the time
-// it shows. The fake is unusable when the service does not start again; the error says why,
+// Reset has the service start anew, empty, at the same addresses. Clients are told to use
+// other connections, as when a service is deployed; what is still under way after 50 ms is cut.
+// Faults are cleared, recorded calls forgotten and timers dropped; the clock goes on from the
+// time it shows. The fake is unusable when the service does not start again; the error says why,
 // and with Start it has failed the test too.
 func (f *Fake) Reset() error {
 	f.helper()
@@ -245,7 +246,7 @@ func (f *Fake) Stop() error {
 		return f.err
 	}
 	f.stopped = true
-	err := f.end()
+	err := f.end(0)
 	f.ports.close()
 	if err != nil {
 		f.err = errors.Join(f.err, err)

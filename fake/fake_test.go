@@ -164,6 +164,21 @@ func TestResetStartsAnewAtTheSameAddresses(t *testing.T) {
 	}
 }
 
+func TestAClientNeedNotNoticeAReset(t *testing.T) {
+	f := fake.Start(t, spec, fake.Options[config]{})
+	conn := dial(t, f)
+	for range 50 {
+		for want := range int64(2) {
+			if got, err := countGRPC(t, conn); err != nil || got != want+1 {
+				t.Fatalf("%d, %v, want %d", got, err, want+1)
+			}
+		}
+		if err := f.Reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestADialDuringAResetIsAnsweredAfterIt(t *testing.T) {
 	f := fake.Start(t, spec, fake.Options[config]{})
 	for range 20 {

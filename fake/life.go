@@ -53,9 +53,13 @@ func (f *Fake) watch(l *life) {
 	}
 }
 
-// end ends the current life, if there is one: hanging up on clients first leaves the drain
-// with nothing to wait for.
-func (f *Fake) end() error {
+// politeness is how long clients have, at a reset, to notice that the service drains: those
+// that keep a connection use another one for their next call, rather than see it fail. What
+// goes on for longer is cut.
+const politeness = 50 * time.Millisecond
+
+// end ends the current life, if there is one.
+func (f *Fake) end(politeness time.Duration) error {
 	l := f.life
 	if l == nil {
 		return nil
@@ -63,24 +67,31 @@ func (f *Fake) end() error {
 	f.life = nil
 	close(l.ended)
 	f.faults.clear()
-	f.ports.hangUp()
-	err := within(stopLimit, func() error { return l.instance.Stop(context.Background()) })
+	stopped := make(chan error, 1)
+	go func() { stopped <- l.instance.Stop(context.Background()) }()
+	err, done := within(politeness, stopped)
+	if !done {
+		f.ports.hangUp()
+		err, done = within(stopLimit, stopped)
+	}
+	if !done {
+		// A service that ignores its contexts would otherwise hold the test until the test's
+		// own deadline, without a word.
+		err = fmt.Errorf("%s: the service did not stop within %v", f.name, stopLimit)
+	}
 	l.clock.end()
 	return err
 }
 
-// within waits for stop, but not for ever: a service that ignores its contexts would
-// otherwise hold the test until its own deadline, without a word.
-func within(limit time.Duration, stop func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- stop() }()
+// within waits for a result, but not for ever.
+func within(limit time.Duration, result <-chan error) (err error, done bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return err
+	case err := <-result:
+		return err, true
 	case <-timer.C:
-		return fmt.Errorf("the service did not stop within %v", limit)
+		return nil, false
 	}
 }
 
@@ -92,7 +103,7 @@ func (f *Fake) reset(ctx context.Context) error {
 	if f.stopped {
 		return errStopped
 	}
-	err := f.end()
+	err := f.end(politeness)
 	f.calls.clear()
 	if err == nil {
 		err = f.begin(ctx)
