@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -47,7 +48,7 @@ func register(call func(*errdetails.ErrorInfo) error) func(*runtime.ServeMux) er
 				}
 			}
 			if err == nil && r.Method == http.MethodGet {
-				if err = runtime.PopulateQueryParameters(&m, r.URL.Query(), nil); err != nil {
+				if err = runtime.PopulateQueryParameters(&m, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
 					err = status.Errorf(codes.InvalidArgument, "%v", err)
 				}
 			}

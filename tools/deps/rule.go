@@ -34,6 +34,7 @@ var Floors = []Floor{
 
 	{"chassis/grpcserver", 4},
 	{"chassis/grpcclient", 4},
+	{"chassis/gateway", 4},
 
 	{"fake", 5},
 }
@@ -42,8 +43,13 @@ var Floors = []Floor{
 var Reservations = []Reservation{
 	{
 		Module: "google.golang.org/grpc",
-		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "fake"},
+		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "chassis/gateway", "fake"},
 		Why:    "it alone brings a hundred packages into services that serve no gRPC",
+	},
+	{
+		Module: "github.com/grpc-ecosystem/grpc-gateway/v2",
+		For:    []string{"chassis/gateway"},
+		Why:    "only who serves gRPC methods as JSON should link it",
 	},
 	{
 		Module: "modernc.org/sqlite",
