@@ -12,17 +12,17 @@ import (
 
 // How far a strength looks.
 const (
-	mediumDepth = 4
-	hardBudget  = 200_000
-	hardTable   = 1 << 16
+	mediumDepth = 4       // plies
+	hardBudget  = 100_000 // positions; Medium gets by with far fewer
+	hardTable   = 1 << 16 // entries of 16 bytes
 )
 
 // Move returns the column, 0 to 6, in which a player of the given strength
 // drops the next disc in b.
 //
-// All chance comes from random, which Move uses alone while it runs; with a
-// random in the same state it returns the same move. Among moves it finds
-// equally good Move picks one at random, so games differ.
+// All chance comes from random, which no one else may use meanwhile; with a
+// random in the same state Move returns the same column. Where several moves
+// look about equally good chance decides, so games differ.
 //
 // If ctx has ended when Move is called, the error wraps ctx.Err(). If it ends
 // during the search, Move returns the best move found so far and no error. On a
@@ -39,16 +39,21 @@ func Move(ctx context.Context, b rules.Board, strength Strength, random *rand.Ra
 		return 0, fmt.Errorf("choose a move: %w", ctx.Err())
 	}
 	p := positionOf(b)
-	switch strength {
-	case Easy:
+	if strength == Easy {
 		return columnOf(easy(p, random)), nil
-	case Medium:
-		s := search{ctx: ctx, depth: mediumDepth, budget: hardBudget}
-		return columnOf(s.best(p, random)), nil
-	default:
-		s := search{ctx: ctx, depth: rules.Cells, budget: hardBudget, table: make([]entry, hardTable)}
-		return columnOf(s.best(p, random)), nil
 	}
+	open := p.open()
+	if cell := p.win(open); cell != 0 {
+		return columnOf(cell), nil
+	}
+	if cell := p.block(open); cell != 0 {
+		return columnOf(cell), nil
+	}
+	s := search{ctx: ctx, depth: mediumDepth, budget: hardBudget, taste: random.Uint64() | 1}
+	if strength == Hard {
+		s.depth, s.table = rules.Cells, make([]entry, hardTable)
+	}
+	return columnOf(s.best(p)), nil
 }
 
 // easy returns the cell Easy plays.

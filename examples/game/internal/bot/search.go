@@ -2,15 +2,15 @@ package bot
 
 import (
 	"context"
-	"math/rand/v2"
+	"math/bits"
 
 	"github.com/seed-754044b3/roadworthy/examples/game/internal/rules"
 )
 
 // winAt is the value of a position for the side that will win with the disc
 // that makes the given ply: an early win is worth more than a late one, and any
-// win more than the best estimate. It depends only on where the game ends and not
-// on where the search began, so values can be shared through the table.
+// win more than the best estimate. It depends on where the game ends and not on
+// where the search began, so the table can share it between lines of play.
 func winAt(ply int) int { return 10_000 - ply }
 
 // isDecided reports whether value is a proven win or loss and not an estimate.
@@ -27,6 +27,7 @@ type search struct {
 	depth  int     // plies to look ahead at most
 	budget int     // positions to visit at most
 	table  []entry // empty for none; else a power of two
+	taste  uint64  // an odd number that makes one run differ from another
 
 	visited int
 	stopped bool
@@ -46,23 +47,18 @@ func (s *search) spend() bool {
 	return !s.stopped
 }
 
-// best returns the cell to play. It looks one ply ahead, then two and so on,
-// each time beginning with the best move of the time before, until it has seen
-// the end of the game or must stop; the move of a round that was cut short is
-// not used.
-func (s *search) best(p position, random *rand.Rand) uint64 {
-	open := p.open()
-	if cell := p.win(open); cell != 0 {
-		return cell
-	}
-	if cell := p.block(open); cell != 0 {
-		return cell
-	}
-	var cells []uint64
-	for ; open != 0; open &= open - 1 {
-		cells = append(cells, open&-open)
-	}
-	random.Shuffle(len(cells), func(i, j int) { cells[i], cells[j] = cells[j], cells[i] })
+// whim returns 0 to 7, to be added to the estimate of p: enough to choose now
+// one and now another of several good moves, yet no more than the weight of a
+// single cell. It is the same whenever p comes up in one search.
+func (s *search) whim(p position) int { return int(p.key() * s.taste >> 61) }
+
+// best returns the cell to play in p, in which neither side can win at once and
+// a cell is free. It looks one ply ahead, then two and so on, each time beginning
+// with the best move of the round before, until it has seen the end of the game or
+// must stop; a round that was cut short does not count.
+func (s *search) best(p position) uint64 {
+	ordered := p.ordered(p.open(), 0)
+	cells := ordered[:bits.OnesCount64(p.open())]
 
 	ply := p.ply()
 	for depth := 1; depth <= min(s.depth, rules.Cells-ply); depth++ {
@@ -115,7 +111,7 @@ func (s *search) value(p position, alpha, beta, depth int) int {
 		return -winAt(ply + 2)
 	}
 	if depth <= 0 {
-		return p.evaluate()
+		return p.evaluate() + s.whim(p)
 	}
 
 	key := p.key()
