@@ -1,12 +1,19 @@
 package chassis
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
 // Description is what a service is made of, as -describe prints it: what generators of alerts,
@@ -53,32 +60,35 @@ type ConfigDescription struct {
 	Doc     string `json:"doc"`
 }
 
-// Description is what the service is made of now.
+// Description is what the service is made of now. Of the service's own metrics it lists those
+// that have a series already; of the chassis's, all.
 func (s *Service) Description() (Description, error) {
-	d := Description{Service: s.name, Version: Version(), Go: goVersion()}
+	d := Description{
+		Service: s.name, Version: Version(), Go: goVersion(),
+		Listeners: []ListenerDescription{}, Queues: []QueueDescription{},
+		Failures: []failure.Description{}, Config: []ConfigDescription{},
+	}
 	s.mu.Lock()
-	listeners, queues, describers := slices.Clone(s.listeners), slices.Clone(s.queues), slices.Clone(s.describers)
+	listeners, queues, describers := s.listeners, s.queues, s.describers
 	s.mu.Unlock()
 	for _, l := range listeners {
-		ld := ListenerDescription{Name: l.name, Protocol: l.protocol, Addr: l.config, Routes: []string{}}
+		ld := ListenerDescription{Name: l.name, Protocol: l.protocol, Addr: l.config}
 		if l.Listener != nil {
 			ld.Addr = l.Listener.Addr().String()
 		}
 		if l.routes != nil {
 			ld.Routes = l.routes()
 		}
+		ld.Routes = append([]string{}, ld.Routes...) // never null in JSON
 		d.Listeners = append(d.Listeners, ld)
 	}
 	for _, q := range queues {
 		st := q.Stats()
 		d.Queues = append(d.Queues, QueueDescription{st.Name, st.Workers, st.Capacity})
 	}
-	families, err := s.registry.Gather()
-	if err != nil {
-		return d, err
-	}
-	for _, f := range families {
-		d.Metrics = append(d.Metrics, MetricDescription{f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp()})
+	var err error
+	if d.Metrics, err = metricsOf(s.registry, specimens()); err != nil {
+		return d, fmt.Errorf("gather the metrics: %w", err)
 	}
 	for _, set := range s.sets {
 		d.Failures = append(d.Failures, set.Describe()...)
@@ -90,6 +100,35 @@ func (s *Service) Description() (Description, error) {
 		f(&d)
 	}
 	return d, nil
+}
+
+// specimens holds one series of each metric that a registry does not show before its first use.
+func specimens() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	m := kpi.New(kpi.Options{Registerer: r})
+	m.InFlight("").Set(0)
+	m.Route("", "", http.MethodGet).Observe(http.StatusOK, 0, 0)
+	kpi.RegisterQueues(r, func() []kpi.QueueStats { return []kpi.QueueStats{{Rejected: map[string]uint64{"": 0}}} })
+	kpi.RegisterAccessLog(r, func() kpi.LogStats { return kpi.LogStats{} })
+	return r
+}
+
+// metricsOf describes the metrics of all registries, by name, each once.
+func metricsOf(registries ...*prometheus.Registry) ([]MetricDescription, error) {
+	byName := map[string]MetricDescription{}
+	var errs []error
+	for _, r := range registries {
+		families, err := r.Gather()
+		errs = append(errs, err)
+		for _, f := range families {
+			byName[f.GetName()] = MetricDescription{f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp()}
+		}
+	}
+	metrics := make([]MetricDescription, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		metrics = append(metrics, byName[name])
+	}
+	return metrics, errors.Join(errs...)
 }
 
 // Version is the version of the main module that the running binary was built from, "(devel)"

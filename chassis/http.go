@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -17,25 +17,28 @@ import (
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/net/netutil"
 
-	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
-	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 // HTTP serves h on the listener called name: HTTP/1.1, HTTP/2 with TLS, and HTTP/2 without it
-// where cfg says so. h is a [Router] or any other handler; each request it answers gives one
-// line in the access log and one observation in the metrics, panics become problem documents,
-// and the bounds of cfg hold. The error says which listener could not be opened and why.
+// where cfg says so. h is a [Router] or any other handler, which is then adopted as one route;
+// middleware belongs on the router ([Router.Use]), because what stands around a router hides it.
+// Each request gives one line in the access log and one observation in the metrics, panics
+// become problem documents, and the bounds of cfg hold. It belongs into Setup. The error says
+// which listener could not be opened and why.
 func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	cfg.SetDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
 	tlsConfig, err := cfg.TLS.Load("h2", "http/1.1")
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	e := &endpoint{service: s, name: name, cfg: cfg, inner: h, inFlight: s.metrics.InFlight(name)}
-	e.handler = e.dress(h)
+	e.router, _ = h.(*Router)
+	e.handler = e.dress(http.HandlerFunc(e.answer))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(tlsConfig != nil)
@@ -55,7 +58,13 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	if tlsConfig != nil {
 		protocol = "https"
 	}
-	return s.Serve(name, protocol, cfg.Addr, e, routesOf(h))
+	routes := routesOf(h)
+	s.OnState(func(state State) {
+		if state == StateReady {
+			e.showRoutes(routes())
+		}
+	})
+	return s.Serve(name, protocol, cfg.Addr, e, routes)
 }
 
 // endpoint is one HTTP listener.
@@ -64,16 +73,32 @@ type endpoint struct {
 	name    string
 	cfg     HTTPConfig
 	inner   http.Handler // as handed in
-	handler http.Handler // with CORS and compression around it
+	router  *Router      // inner, when it is one
+	handler http.Handler // answer, with CORS and compression around it
 	server  *http.Server
-	// inFlight counts the requests being answered.
+	// inFlight counts the requests being answered, and handlers waits for them.
 	inFlight prometheus.Gauge
+	handlers sync.WaitGroup
+}
+
+// showRoutes makes the metrics of all routes, which stand at zero before the first request: a
+// rate does not see the step from nothing to one.
+func (e *endpoint) showRoutes(patterns []string) {
+	for _, pattern := range patterns {
+		method, _, found := strings.Cut(pattern, " ")
+		if !found {
+			method = http.MethodGet
+		}
+		e.service.metrics.Route(e.name, pattern, method)
+	}
 }
 
 // dress puts around h what the settings ask for.
 func (e *endpoint) dress(h http.Handler) http.Handler {
 	if e.cfg.Compress {
-		wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ContentTypeFilter(compressible))
+		wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(false), gzhttp.ContentTypeFilter(compressible),
+			// Hides how well secrets and what an attacker sent compress together (BREACH).
+			gzhttp.RandomJitter(32, 0, false))
 		if err != nil {
 			panic(err) // the options are constants
 		}
@@ -90,16 +115,20 @@ func (e *endpoint) dress(h http.Handler) http.Handler {
 	return h
 }
 
-// compressible leaves out event streams: a compressor would hold events back.
+// compressible leaves out event streams, which a compressor would hold back, and what is
+// compressed already.
 func compressible(contentType string) bool {
-	return !strings.HasPrefix(contentType, "text/event-stream") && gzhttp.DefaultContentTypeFilter(contentType)
+	for _, prefix := range []string{"text/event-stream", "image/", "font/woff"} {
+		if strings.HasPrefix(contentType, prefix) {
+			return strings.HasPrefix(contentType, "image/svg")
+		}
+	}
+	return gzhttp.DefaultContentTypeFilter(contentType)
 }
 
 // Serve implements Server.
 func (e *endpoint) Serve(l net.Listener) error {
-	if e.cfg.MaxConns > 0 {
-		l = netutil.LimitListener(l, e.cfg.MaxConns)
-	}
+	l = LimitConns(l, e.cfg.MaxConns)
 	var err error
 	if e.server.TLSConfig != nil {
 		err = e.server.ServeTLS(l, "", "")
@@ -112,115 +141,76 @@ func (e *endpoint) Serve(l net.Listener) error {
 	return err
 }
 
-// Drain implements Server.
-func (e *endpoint) Drain(ctx context.Context) error { return e.server.Shutdown(ctx) }
+// Drain implements Server. Shutdown does not know of connections that handlers have taken over;
+// their handlers are waited for.
+func (e *endpoint) Drain(ctx context.Context) error {
+	if err := e.server.Shutdown(ctx); err != nil {
+		return err
+	}
+	idle := make(chan struct{})
+	go func() {
+		e.handlers.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Close implements Server.
 func (e *endpoint) Close() error { return e.server.Close() }
 
-// exchange is one HTTP request and its answer.
-type exchange struct {
-	request.Info
-	endpoint *endpoint
-	response response
-	start    time.Time
-	failed   *failure.Error // what was answered instead of a result
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange {
-	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return ex
-}
-
 // ServeHTTP takes a request through the chain: identity, handler, failure, log line, metrics.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ex := &exchange{endpoint: e, start: time.Now(), response: response{ResponseWriter: w}}
+	ex := &exchange{endpoint: e, start: e.service.world.Clock.Now(), response: response{ResponseWriter: w}}
 	var id string
 	if e.cfg.TrustRequestID {
 		id = r.Header.Get("X-Request-Id")
 	}
 	ex.Info = e.service.NewRequest(e.name, id, r.Header.Get("Traceparent"))
-	w.Header().Set("X-Request-Id", ex.ID)
+	ex.id[0] = ex.ID
+	w.Header()["X-Request-Id"] = ex.id[:]
 	if e.cfg.BodyTimeout > 0 && r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(ex.start.Add(e.cfg.BodyTimeout))
+		// In real time, as the connection is; the body's end lifts it.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(e.cfg.BodyTimeout))
 	}
-	ctx := context.WithValue(request.With(r.Context(), &ex.Info), exchangeKey{}, ex)
-	r = r.WithContext(ctx)
+	ex.Context = request.With(r.Context(), &ex.Info)
+	r = r.WithContext(ex)
 	e.inFlight.Inc()
+	e.handlers.Add(1)
+	defer e.handlers.Done()
 	defer ex.end(r)
-	e.handle(ex, r)
-}
-
-// handle calls the handler and answers its panic.
-func (e *endpoint) handle(ex *exchange, r *http.Request) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(v)
-		}
-		ex.fail(&ex.response, r, failure.Recovered(v, debug.Stack()))
-	}()
-	if _, ok := e.inner.(*Router); ok {
-		e.handler.ServeHTTP(&ex.response, r)
-		return
-	}
-	// An adopted handler has one route; the router applies bounds and faults for others.
-	if err := ex.intercept(r, "/"); err != nil {
-		ex.fail(&ex.response, r, err)
-		return
-	}
-	r, done := ex.limit(&ex.response, r, route{streams: e.cfg.Timeout < 0})
-	defer done()
 	e.handler.ServeHTTP(&ex.response, r)
-	if ex.Route == "" {
-		ex.Route = r.Pattern
-	}
 }
 
-// fail answers err.
-func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f, id := ex.endpoint.service.Fail(r.Context(), err)
-	ex.failed = f
-	if ex.response.status != 0 || ex.response.hijacked {
-		// Half an answer is out: cutting it is the only way left to say so.
-		panic(http.ErrAbortHandler)
+// answer calls the handler, inside CORS and compression.
+func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
+	ex := exchangeOf(r.Context())
+	if w != http.ResponseWriter(&ex.response) {
+		// A compressor keeps the beginning of an answer; what has begun is known here.
+		ex.outer = &response{ResponseWriter: w, plain: &ex.response}
+		w = ex.outer
 	}
-	if f.Code() == failure.TooLarge || f.Code() == failure.TooSlow {
-		// What is left of the body is not worth reading.
-		w.Header().Set("Connection", "close")
-	}
-	p := f.Problem(id)
-	if rt, ok := ex.endpoint.inner.(*Router); ok && rt.page != nil && rt.page(w, r, p) {
+	defer ex.rescue(w, r)
+	if e.router != nil {
+		e.router.ServeHTTP(w, r)
 		return
 	}
-	failure.WriteProblem(w, r, p)
-}
-
-// end writes the access line and counts the request.
-func (ex *exchange) end(r *http.Request) {
-	e, took := ex.endpoint, time.Since(ex.start)
-	e.inFlight.Dec()
-	status := ex.response.status
-	if status == 0 {
-		status = http.StatusOK // what net/http sends for a handler that wrote nothing
+	// An adopted handler is one route.
+	ex.Route = "/"
+	limited, done := ex.limit(r, route{})
+	defer done()
+	if err := ex.intercept(limited, ex.Route); err != nil {
+		ex.fail(w, limited, err)
+		return
 	}
-	route := ex.Route
-	e.service.metrics.Route(e.name, route, r.Method).Observe(status, took, ex.response.bytes)
-	rec := accesslog.Record{
-		Client: clientAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto,
-		Status: status, Bytes: ex.response.bytes, Referer: r.Referer(), UserAgent: r.UserAgent(),
-		Duration: took, Route: route, RequestID: ex.ID, Listener: e.name,
+	e.inner.ServeHTTP(w, limited)
+	if limited.Pattern != "" && ex.Route == "/" {
+		ex.Route = limited.Pattern // of the http.ServeMux that it is
 	}
-	rec.User, _, _ = r.BasicAuth()
-	if ex.failed != nil {
-		rec.FailureCode = ex.failed.Code().Number()
-	}
-	e.service.LogAccess(&rec)
 }
 
 // clientAddr is the peer's address in its canonical form, the zero Addr for unix sockets.

@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,16 +24,18 @@ import (
 // State is where a service stands in its life.
 //
 //	New ──▶ Setup ──nil──▶ Ready ──stop, or something broke──▶ Draining ──▶ Closed
-//	          │                                                   │
-//	          └──error─────────────▶ Failed ◀──something broke────┘
+//	         │ │                                                ▲    │
+//	         │ └──────────────abandoned─────────────────────────┘    │
+//	         └────error──────▶ Failed ◀────────something broke───────┘
 //
-// One goroutine, started by Start, makes every transition.
+// One goroutine, started by [Start], makes every transition. Setup, background work and what is
+// closed run in goroutines of their own, so that none of them can keep it from going on.
 type State int
 
 // The states.
 const (
 	StateNew      State = iota // nothing has happened
-	StateSetup                 // Setup runs; the admin listener answers, others are bound at most
+	StateSetup                 // Setup runs; the admin listener answers, others are only bound
 	StateReady                 // requests are answered
 	StateDraining              // what is under way is finished, nothing new is taken
 	StateClosed                // everything was closed after a stop that was asked for
@@ -58,21 +61,24 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
-// Instance is a running service. Stop it; nothing else ends it but its own failure.
+// Instance is a running service. Stop it; nothing else ends it but its own failure. Its methods
+// are safe for concurrent use.
 type Instance struct {
-	service *Service
-	admin   *admin
-	stop    chan struct{} // closed by the first Stop
-	hurry   chan struct{} // closed when no more time is to be given
-	done    chan struct{} // closed when everything has ended; err is set before
-	err     error
-	once    sync.Once
-	rush    sync.Once
+	service   *Service
+	stop      chan struct{} // closed by the first Stop
+	hurry     chan struct{} // closed when no more time is to be given
+	done      chan struct{} // closed when everything has ended; err and abandoned are set before
+	err       error
+	abandoned error // why the start-up was given up, nil when it was not
+	once      sync.Once
+	rush      sync.Once
 }
 
 // Start runs spec in this process until Stop, and returns when it is ready. configure, which
 // may be nil, changes the configuration before it is used; nothing is read from files, the
-// environment or flags. ctx bounds the start-up only.
+// environment or flags. ctx bounds the start-up only: when it ends before Setup has returned,
+// Setup's context ends too and Setup gets drain.timeout to return. When Start returns an error,
+// what had been opened is closed.
 //
 // It is for hosts and tests; a daemon's main calls [Main].
 func Start[C any](ctx context.Context, spec Spec[C], configure func(*Settings, *C), world World) (*Instance, error) {
@@ -81,26 +87,31 @@ func Start[C any](ctx context.Context, spec Spec[C], configure func(*Settings, *
 	if configure != nil {
 		configure(&settings, &cfg)
 	}
-	set, err := newConfig(spec.Name, &settings, &cfg)
+	set, err := newConfig(&spec, &settings, &cfg)
 	if err != nil {
 		return nil, err
 	}
 	if err := set.Load(config.Sources{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", spec.Name, err)
 	}
-	i, err := start(ctx, spec, settings, cfg, set, world)
+	i, err := start(ctx, spec, settings, cfg, set, world, func(*Service) {})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", spec.Name, err)
 	}
 	return i, nil
 }
 
-// start runs a spec whose configuration has been read.
-func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, world World) (*Instance, error) {
+// errAbandoned is in the error of a start-up that was given up before it was ready.
+var errAbandoned = errors.New("start-up was abandoned")
+
+// start runs a spec whose configuration has been read. own is called before anything else of
+// the service runs.
+func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, world World, own func(*Service)) (*Instance, error) {
 	s, err := newService(spec.Name, spec.Failures, settings, set, world)
 	if err != nil {
 		return nil, err
 	}
+	own(s)
 	i := &Instance{service: s, stop: make(chan struct{}), hurry: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan struct{})
 	setupCtx, cancel := context.WithCancel(request.With(ctx, &request.Info{Draining: s.draining}))
@@ -113,11 +124,7 @@ func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, s
 	case <-ready:
 		return i, nil
 	case <-i.done:
-		return nil, i.err
-	case <-ctx.Done():
-		i.once.Do(func() { close(i.stop) })
-		i.rush.Do(func() { close(i.hurry) })
-		return nil, fmt.Errorf("start-up was abandoned: %w", context.Cause(ctx))
+		return nil, cmp.Or(i.err, i.abandoned)
 	}
 }
 
@@ -148,6 +155,7 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		started:  time.Now(),
 		draining: make(chan struct{}),
 		fatal:    make(chan error, 1),
+		names:    map[string]struct{}{},
 		sets:     []*failure.Set{failure.Chassis},
 	}
 	if own != nil {
@@ -170,8 +178,14 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 func (i *Instance) live(ctx context.Context, setup func(context.Context) error, ready chan<- struct{}) error {
 	s := i.service
 	err := i.open(ctx, setup)
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errStuck) {
+		i.abandoned = fmt.Errorf("%w: %w", errAbandoned, cause)
+		if err != nil && !errors.Is(err, ctx.Err()) {
+			i.abandoned = fmt.Errorf("%w; Setup said: %w", i.abandoned, err)
+		}
+		s.log.Info("start-up was abandoned", zap.Error(i.abandoned))
+		i.enter(StateDraining)
+		return i.finish(nil)
 	}
 	if err != nil {
 		return i.finish(err)
@@ -181,23 +195,32 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	close(ready)
 	select {
 	case <-i.stop:
+		i.enter(StateDraining)
+		s.log.Info("draining", zap.Duration("timeout", s.settings.Drain.Timeout))
+		i.delay()
 	case err = <-s.fatal:
-		s.log.Error("the service ends", zap.Error(err), zap.String("stack", stackOf(err)))
+		i.enter(StateDraining)
+		s.log.Error("the service ends", withStack(err, zap.Error(err))...)
 	}
-	i.enter(StateDraining)
 	return i.finish(err)
 }
+
+// errStuck is in the error of something that did not end when it should have.
+var errStuck = errors.New("did not return in time")
 
 // open binds the admin listener and runs Setup.
 func (i *Instance) open(ctx context.Context, setup func(context.Context) error) error {
 	s := i.service
 	i.enter(StateSetup)
-	if err := i.openAdmin(); err != nil {
+	if err := s.openAdmin(); err != nil {
 		return err
 	}
-	err := run(ctx, setup)
-	if stack := stackOf(err); stack != "" {
-		s.log.Error("Setup panicked", zap.Error(err), zap.String("stack", stack))
+	err := await(ctx, s.settings.Drain.Timeout, setup)
+	if fields := withStack(err); len(fields) > 0 {
+		s.log.Error("Setup panicked", append(fields, zap.Error(err))...)
+	}
+	if errors.Is(err, errStuck) {
+		return fmt.Errorf("Setup %w: its context ended %v ago", errStuck, s.settings.Drain.Timeout)
 	}
 	return err
 }
@@ -207,11 +230,14 @@ func (i *Instance) begin() {
 	s := i.service
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.admin != nil {
+		s.logListener(adminName, "http", s.admin.listener)
+	}
 	for _, l := range s.listeners {
 		if l.Listener == nil {
 			continue
 		}
-		s.log.Info("listening", zap.String("listener", l.name), zap.String("protocol", l.protocol), zap.String("addr", l.Listener.Addr().String()))
+		s.logListener(l.name, l.protocol, l.Listener)
 		go func() {
 			if err := l.server.Serve(l.Listener); err != nil {
 				s.end(fmt.Errorf("listener %q on %s: %w", l.name, l.Listener.Addr(), err))
@@ -223,6 +249,10 @@ func (i *Instance) begin() {
 	}
 	s.waiting = nil
 	s.log.Info("ready", zap.Duration("after", time.Since(s.started)))
+}
+
+func (s *Service) logListener(name, protocol string, l net.Listener) {
+	s.log.Info("listening", zap.String("listener", name), zap.String("protocol", protocol), zap.Stringer("addr", l.Addr()))
 }
 
 // enter makes a transition.
@@ -237,22 +267,25 @@ func (i *Instance) enter(state State) {
 	}
 }
 
-// finish drains and closes everything and enters the last state. Whatever happens before, it
-// gets through in the time that drain.timeout gives; err is why the service ends, nil when
-// it was asked to.
+// delay goes on answering for drain.readiness_delay after readiness went off.
+func (i *Instance) delay() {
+	d := i.service.settings.Drain.ReadinessDelay
+	if d <= 0 {
+		return
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-i.hurry:
+	}
+}
+
+// finish drains and closes everything and enters the last state. Whatever happens, it gets
+// through in little more than the time that drain.timeout gives. err is why the service ends,
+// nil when it was asked to.
 func (i *Instance) finish(err error) error {
 	s := i.service
-	if s.State() == StateDraining && err == nil {
-		s.log.Info("draining", zap.Duration("timeout", s.settings.Drain.Timeout))
-		if d := s.settings.Drain.ReadinessDelay; d > 0 {
-			wait := time.NewTimer(d)
-			select {
-			case <-wait.C:
-			case <-i.hurry:
-				wait.Stop()
-			}
-		}
-	}
 	close(s.draining)
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.Drain.Timeout)
 	defer cancel()
@@ -264,15 +297,21 @@ func (i *Instance) finish(err error) error {
 		}
 	}()
 	s.drainServers(ctx)
-	errs := []error{err, s.tasks.drain(ctx), s.closeAll(ctx), s.closeAccessLog(ctx)}
-	err = errors.Join(errs...)
+	errs := []error{err, s.tasks.drain(ctx)}
+	select {
+	case late := <-s.fatal:
+		s.log.Error("something broke during the drain", withStack(late, zap.Error(late))...)
+		errs = append(errs, late)
+	default:
+	}
+	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
 	if err == nil {
 		i.enter(StateClosed)
 		s.log.Info("closed")
 	} else {
 		i.enter(StateFailed)
 	}
-	i.closeAdmin()
+	s.closeAdmin()
 	_ = s.log.Sync() // a terminal cannot be synced
 	return err
 }
@@ -288,11 +327,11 @@ func (s *Service) drainServers(ctx context.Context) {
 			continue
 		}
 		wg.Go(func() {
-			if err := l.server.Drain(ctx); err != nil {
-				s.log.Warn("requests were cut off", zap.String("listener", l.name), zap.Error(err))
+			if err := await(ctx, closeGrace, l.server.Drain); err != nil {
+				s.log.Warn("requests were cut off", withStack(err, zap.String("listener", l.name), zap.Error(err))...)
 			}
 			// A server that never began to serve has not closed its listener.
-			_ = errors.Join(l.server.Close(), l.Listener.Close())
+			_ = errors.Join(await(ctx, closeGrace, func(context.Context) error { return l.server.Close() }), l.Listener.Close())
 		})
 	}
 	wg.Wait()
@@ -303,19 +342,11 @@ func (i *Instance) Service() *Service { return i.service }
 
 // Addr is the address that the listener called name is bound to, nil when there is none; the
 // admin listener is called "admin".
-func (i *Instance) Addr(name string) net.Addr {
-	if name == adminName {
-		if i.admin == nil {
-			return nil
-		}
-		return i.admin.listener.Addr()
-	}
-	return i.service.Addr(name)
-}
+func (i *Instance) Addr(name string) net.Addr { return i.service.Addr(name) }
 
 // Stop has the service drain and waits until everything is closed. When ctx ends first, what
 // is still under way is cut off. It returns what went wrong in the service's life, nil when
-// nothing did. Stopping twice is harmless.
+// nothing did; requests that were cut off are logged and no error. Stopping twice is harmless.
 func (i *Instance) Stop(ctx context.Context) error {
 	i.once.Do(func() { close(i.stop) })
 	select {

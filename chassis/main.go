@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -36,8 +37,7 @@ func Main[C any](spec Spec[C]) {
 		fmt.Fprintf(os.Stderr, "%sd: second signal: exiting without draining\n", spec.Name)
 		os.Exit(1)
 	}()
-	code := daemon(ctx, spec, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, ownProcess)
-	os.Exit(code)
+	os.Exit(daemon(ctx, spec, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, ownProcess))
 }
 
 // Run is Main without a process: it runs spec with the given arguments (without the program's
@@ -51,14 +51,36 @@ func ownProcess(s *Service) {
 	slog.SetDefault(s.Slog(s.base))
 	zap.RedirectStdLog(s.log)
 	if limit, err := memlimit.Set(); err == nil && limit < math.MaxInt64 {
-		s.log.Info("memory limit taken from the container", zap.Int64("bytes", limit))
+		// Not more than debug: a start-up that fails is to print one line.
+		s.log.Debug("memory limit of the process", zap.Int64("bytes", limit))
 	}
 }
 
-// flags of every daemon beside the keys of its configuration.
+// mainFlags are the flags of every daemon beside the keys of its configuration.
 type mainFlags struct {
 	config                          string
 	check, print, describe, version bool
+}
+
+func (f *mainFlags) add(fs *flag.FlagSet) {
+	fs.StringVar(&f.config, "config", "", "YAML `file` to read")
+	fs.BoolVar(&f.check, "check", false, "say whether the configuration is good, and exit")
+	fs.BoolVar(&f.print, "print-config", false, "print the configuration in effect and where it comes from, and exit")
+	fs.BoolVar(&f.describe, "describe", false, "print as JSON what the service is made of, and exit")
+	fs.BoolVar(&f.version, "version", false, "print the version, and exit")
+}
+
+// asks is the flag, if any, that asks for something else than to serve.
+func (f *mainFlags) asks() string {
+	switch {
+	case f.print:
+		return "-print-config"
+	case f.check:
+		return "-check"
+	case f.describe:
+		return "-describe"
+	}
+	return ""
 }
 
 func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout, stderr io.Writer, own func(*Service)) int {
@@ -69,18 +91,14 @@ func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout
 	}
 	var settings Settings
 	cfg := spec.Defaults
-	set, err := newConfig(spec.Name, &settings, &cfg)
+	set, err := newConfig(&spec, &settings, &cfg)
 	if err != nil {
 		return fail(2, err)
 	}
 	var f mainFlags
 	fs := flag.NewFlagSet(program, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&f.config, "config", "", "YAML `file` to read")
-	fs.BoolVar(&f.check, "check", false, "say whether the configuration is good, and exit")
-	fs.BoolVar(&f.print, "print-config", false, "print the configuration in effect and where it comes from, and exit")
-	fs.BoolVar(&f.describe, "describe", false, "print as JSON what the service is made of, and exit")
-	fs.BoolVar(&f.version, "version", false, "print the version, and exit")
+	f.add(fs)
 	if err := set.Flags(fs); err != nil {
 		return fail(2, err)
 	}
@@ -90,91 +108,103 @@ func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout
 		return 0
 	case err != nil:
 		return fail(2, fmt.Errorf("%w; %s -h shows the flags", err, program))
-	}
-	if f.version {
+	case f.version:
 		fmt.Fprintf(stdout, "%s %s %s\n", program, Version(), goVersion())
 		return 0
+	}
+	command, err := commandOf(spec, fs.Args(), f.asks())
+	if err != nil {
+		return fail(2, err)
 	}
 	if err := set.Load(config.Sources{File: f.config, Env: env}); err != nil {
 		return fail(1, err)
 	}
-	if f.print {
-		if err := set.Print(stdout); err != nil {
-			return fail(1, err)
-		}
-		return 0
-	}
-	if fs.NArg() > 0 {
-		return command(ctx, spec, cfg, fs.Args(), stdout, fail)
-	}
 	for _, w := range set.Warnings() {
 		fmt.Fprintf(stderr, "%s: %s\n", program, w)
 	}
-	if f.check || f.describe {
-		return dryRun(ctx, spec, settings, cfg, set, f.describe, stdout, stderr, fail)
+	switch {
+	case f.print:
+		err = set.Print(stdout)
+	case f.check, f.describe:
+		err = dryRun(ctx, spec, settings, cfg, set, f.describe, stdout)
+	case command != nil:
+		if err = command.Run(ctx, cfg, fs.Args()[1:], stdout); err != nil {
+			err = fmt.Errorf("%s: %w", command.Name, err)
+		}
+	default:
+		err = serve(ctx, spec, settings, cfg, set, World{Stdout: stdout, Stderr: stderr}, own)
 	}
-	i, err := start(ctx, spec, settings, cfg, set, World{Stdout: stdout, Stderr: stderr})
 	if err != nil {
 		return fail(1, err)
 	}
-	own(i.service)
+	return 0
+}
+
+// serve runs the service until ctx ends or the service does.
+func serve[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, world World, own func(*Service)) error {
+	i, err := start(ctx, spec, settings, cfg, set, world, own)
+	if errors.Is(err, errAbandoned) {
+		return nil // it was asked to stop, and has
+	}
+	if err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 	case <-i.Done():
 	}
-	if err := i.Stop(context.Background()); err != nil {
-		return fail(1, err)
-	}
-	return 0
+	return i.Stop(context.Background())
 }
 
 // newConfig makes one key space of the chassis's settings and the service's own configuration,
 // with the chassis's defaults filled in.
-func newConfig(name string, settings *Settings, cfg any) (*config.Set, error) {
+func newConfig[C any](spec *Spec[C], settings *Settings, cfg *C) (*config.Set, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
 	setDefaults(settings)
 	setDefaults(cfg)
-	set, err := config.New(name, settings, cfg)
+	set, err := config.New(spec.Name, settings, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("configuration of %s: %w", name, err)
+		return nil, fmt.Errorf("configuration of %s: %w", spec.Name, err)
 	}
 	return set, nil
 }
 
-// command runs the subcommand that the arguments name.
-func command[C any](ctx context.Context, spec Spec[C], cfg C, args []string, stdout io.Writer, fail func(int, error) int) int {
-	for _, c := range spec.Commands {
-		if c.Name != args[0] {
-			continue
-		}
-		if err := c.Run(ctx, cfg, args[1:], stdout); err != nil {
-			return fail(1, fmt.Errorf("%s: %w", c.Name, err))
-		}
-		return 0
+// commandOf is the command that the arguments name, nil without arguments. asked is the flag
+// that asks for something else.
+func commandOf[C any](spec Spec[C], args []string, asked string) (*Command[C], error) {
+	if len(args) == 0 {
+		return nil, nil
 	}
-	return fail(2, fmt.Errorf("unknown command %q; -h shows what there is", args[0]))
+	if asked != "" {
+		return nil, fmt.Errorf("%s takes no command, got %q", asked, args[0])
+	}
+	i := slices.IndexFunc(spec.Commands, func(c Command[C]) bool { return c.Name == args[0] })
+	if i < 0 {
+		return nil, fmt.Errorf("unknown command %q; %sd -h shows what there is", args[0], spec.Name)
+	}
+	return &spec.Commands[i], nil
 }
 
 // dryRun runs Setup without touching anything and says what came of it.
-func dryRun[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, describe bool, stdout, stderr io.Writer, fail func(int, error) int) int {
-	i, err := start(ctx, spec, settings, cfg, set, World{Dry: true, Stdout: stdout, Stderr: stderr, Log: zap.NewNop()})
+func dryRun[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, describe bool, stdout io.Writer) error {
+	i, err := start(ctx, spec, settings, cfg, set, World{Dry: true, Log: zap.NewNop()}, func(*Service) {})
 	if err != nil {
-		return fail(1, err)
+		return err
 	}
 	d, err := i.service.Description()
 	if err := errors.Join(err, i.Stop(ctx)); err != nil {
-		return fail(1, err)
+		return err
 	}
 	if !describe {
-		fmt.Fprintln(stdout, "configuration ok")
-		return 0
+		_, err := fmt.Fprintln(stdout, "configuration ok")
+		return err
 	}
 	enc := json.NewEncoder(stdout)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		return fail(1, err)
-	}
-	return 0
+	return enc.Encode(d)
 }
 
 // usage is what -h prints.
@@ -196,5 +226,5 @@ func usage[C any](w io.Writer, program string, spec Spec[C], set *config.Set) {
 Configuration, the later winning: defaults, the file of -config, environment, flags.
 
 `)
-	set.Usage(w)
+	_ = set.Usage(w)
 }

@@ -13,27 +13,30 @@ type response struct {
 	status   int   // 0 until the header is written
 	bytes    int64 // of the body
 	hijacked bool
+	// plain is what answers go to that a compressor, which ResponseWriter then is, would only
+	// hold back; nil without a compressor.
+	plain http.ResponseWriter
 }
 
 // Unwrap lets http.ResponseController reach what lies below.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status = status
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(b []byte) (int, error) {
-	w.begin()
+	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
 }
 
 func (w *response) WriteString(s string) (int, error) {
-	w.begin()
+	w.begin(http.StatusOK)
 	n, err := io.WriteString(w.ResponseWriter, s)
 	w.bytes += int64(n)
 	return n, err
@@ -41,16 +44,19 @@ func (w *response) WriteString(s string) (int, error) {
 
 // ReadFrom keeps sendfile: net/http's own writer has it on HTTP/1.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	w.begin()
+	w.begin(http.StatusOK)
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.bytes += n
 	return n, err
 }
 
 // Flush implements http.Flusher.
-func (w *response) Flush() {
-	w.begin()
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController calls.
+func (w *response) FlushError() error {
+	w.begin(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Hijack implements http.Hijacker. The access line of a hijacked connection tells of status
@@ -64,8 +70,16 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-func (w *response) begin() {
-	if w.status == 0 {
-		w.status = http.StatusOK
+// begin notes the status of an answer whose first byte is about to be written.
+func (w *response) begin(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.plain == nil {
+		return
+	}
+	if contentType := w.Header().Get("Content-Type"); contentType != "" && !compressible(contentType) {
+		w.ResponseWriter = w.plain
 	}
 }

@@ -1,8 +1,8 @@
 package chassis
 
 import (
-	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
@@ -19,14 +19,23 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 // Router sends requests to handlers by the patterns of [http.ServeMux]
 // ("GET /v1/games/{id}"). Requests that match nothing are answered with a problem document,
 // 404 or 405. Register everything before the router is served. Use [NewRouter].
+//
+// A router may stand inside another handler or router; then the bounds of what is around it
+// hold as well, so that its own options can only tighten them.
 type Router struct {
-	mux    *http.ServeMux
-	routes []string
-	page   func(http.ResponseWriter, *http.Request, failure.Problem) bool
+	mux        *http.ServeMux
+	routes     []string
+	middleware []func(http.Handler) http.Handler
+	handler    http.Handler // route, with the middleware around it
+	page       func(http.ResponseWriter, *http.Request, failure.Problem) bool
 }
 
 // NewRouter returns a router without routes.
-func NewRouter() *Router { return &Router{mux: http.NewServeMux()} }
+func NewRouter() *Router {
+	rt := &Router{mux: http.NewServeMux()}
+	rt.handler = http.HandlerFunc(rt.route)
+	return rt
+}
 
 // RouteOption changes what the listener's settings say for one route.
 type RouteOption func(*route)
@@ -45,7 +54,8 @@ func Stream() RouteOption { return func(r *route) { r.streams = true } }
 // size removes the bound.
 func MaxBody(size config.Size) RouteOption { return func(r *route) { r.maxBody = size } }
 
-// Timeout bounds the handler's time on a route in place of the listener's timeout.
+// Timeout bounds the handler's time on a route in place of the listener's timeout; a negative d
+// removes the bound.
 func Timeout(d time.Duration) RouteOption { return func(r *route) { r.timeout = d } }
 
 // Handle has h answer what matches pattern. A pattern that is malformed or in conflict with
@@ -55,7 +65,6 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 	for _, o := range opts {
 		o(&options)
 	}
-	rt.routes = append(rt.routes, pattern)
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		g := w.(*unmatched)
 		g.matched = true
@@ -71,16 +80,27 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 			}
 			return
 		}
-		if err := ex.intercept(r, pattern); err != nil {
-			ex.fail(w, r, err)
-			return
-		}
-		r, done := ex.limit(w, r, options)
+		r, done := ex.limit(r, options)
 		defer done()
-		if err := h(w, r); err != nil {
+		err := ex.intercept(r, pattern)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
 			ex.fail(w, r, err)
 		}
 	})
+	rt.routes = append(rt.routes, pattern)
+}
+
+// Use puts middleware around everything the router answers, refusals of unknown routes
+// included. What is used first is outermost.
+func (rt *Router) Use(middleware ...func(http.Handler) http.Handler) {
+	rt.middleware = append(rt.middleware, middleware...)
+	rt.handler = http.HandlerFunc(rt.route)
+	for _, m := range slices.Backward(rt.middleware) {
+		rt.handler = m(rt.handler)
+	}
 }
 
 // Mount has an ordinary handler answer what matches pattern.
@@ -102,10 +122,13 @@ func (rt *Router) FailurePage(f func(w http.ResponseWriter, r *http.Request, p f
 }
 
 // Routes returns the patterns in the order of their registration.
-func (rt *Router) Routes() []string { return append([]string(nil), rt.routes...) }
+func (rt *Router) Routes() []string { return slices.Clone(rt.routes) }
 
 // ServeHTTP implements [http.Handler].
-func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler.ServeHTTP(w, r) }
+
+// route has the handler answer whose pattern matches.
+func (rt *Router) route(w http.ResponseWriter, r *http.Request) {
 	g := &unmatched{ResponseWriter: w}
 	rt.mux.ServeHTTP(g, r)
 	if g.matched || g.status == 0 {
@@ -158,38 +181,6 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	failure.WriteProblem(w, r, failure.From(err).Problem(""))
-}
-
-// limit applies the bounds of the route: size of the body, time of the handler.
-func (ex *exchange) limit(w http.ResponseWriter, r *http.Request, options route) (*http.Request, func()) {
-	cfg := &ex.endpoint.cfg
-	maxBody := cfg.MaxBody
-	if options.maxBody != 0 {
-		maxBody = options.maxBody
-	}
-	if maxBody > 0 && r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(w, r.Body, int64(maxBody))
-	}
-	timeout := cfg.Timeout
-	if options.timeout != 0 {
-		timeout = options.timeout
-	}
-	if options.streams {
-		// The body's deadline would otherwise end the stream.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-		return r, func() {}
-	}
-	if timeout <= 0 {
-		return r, func() {}
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	limited := r.WithContext(ctx)
-	return limited, cancel
-}
-
-// intercept asks the world whether the handler may run.
-func (ex *exchange) intercept(r *http.Request, route string) error {
-	return ex.endpoint.service.Intercept(r.Context(), Call{Listener: ex.endpoint.name, Method: r.Method, Route: route})
 }
 
 // routesOf lists what h serves, as far as it says.

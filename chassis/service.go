@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
@@ -45,10 +43,12 @@ type Service struct {
 
 	mu         sync.Mutex
 	state      State
-	opened     []closer // in order of opening
+	admin      *admin              // nil when there is none
+	names      map[string]struct{} // of listeners, those being opened included
+	opened     []closer            // in order of opening
 	listeners  []*listener
 	queues     []*queue.Queue
-	checks     []check
+	checks     []*check
 	states     []func(State)
 	describers []func(*Description)
 	waiting    []func() // background work that begins when the service is ready
@@ -59,11 +59,6 @@ type Service struct {
 type closer struct {
 	name  string
 	close func(context.Context) error
-}
-
-type check struct {
-	name string
-	run  func(context.Context) error
 }
 
 // Name is the name in the Spec.
@@ -83,27 +78,9 @@ func (s *Service) Dry() bool { return s.world.Dry }
 // Registry is where the service's own metrics are registered; /metrics shows it.
 func (s *Service) Registry() *prometheus.Registry { return s.registry }
 
-// Log is the application log. With the context of a request, lines carry its request_id and
-// trace_id.
-func (s *Service) Log(ctx context.Context) *zap.Logger {
-	info := request.From(ctx)
-	if info == nil || info.ID == "" {
-		return s.log
-	}
-	fields := []zap.Field{zap.String("request_id", info.ID)}
-	if !info.Trace.IsZero() {
-		fields = append(fields, zap.String("trace_id", fmt.Sprintf("%x", info.Trace.TraceID)))
-	}
-	return s.log.With(fields...)
-}
-
-// Slog is the application log for code that speaks log/slog; its lines go the same way.
-func (s *Service) Slog(ctx context.Context) *slog.Logger {
-	return slog.New(zapslog.NewHandler(s.Log(ctx).Core(), zapslog.WithName(s.log.Name())))
-}
-
 // OnClose has f called when the service ends, after everything that was opened later has been
-// closed. f should return when its context ends. name says in errors and logs what is closed.
+// closed. f must return when its context ends: a second later it is left behind and the next
+// thing closed. name says in errors what is closed.
 func (s *Service) OnClose(name string, f func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,27 +88,41 @@ func (s *Service) OnClose(name string, f func(context.Context) error) {
 }
 
 // Check adds a condition to readiness: while f returns an error, /readyz and gRPC health say
-// that the service is not ready, and why. f is called at every probe; it must be quick and
-// honour its context.
+// that the service is not ready, and why. f is called at every probe, once at a time: probes
+// that overlap share its outcome. It gets a second, and counts as failed when it has not
+// returned by then or panics.
 func (s *Service) Check(name string, f func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checks = append(s.checks, check{name, f})
+	s.checks = append(s.checks, &check{name: name, run: f})
 }
 
 // Queue opens a bounded queue. Its depth, waits and rejections are in the metrics and on the
-// status page, and it finishes or rejects what it holds when the service ends. Limits that
-// make no sense panic: they are written in the code.
+// status page, submitted work that fails is logged, and it finishes or rejects what it holds
+// when the service ends. Limits that make no sense, and a name that is taken, panic: they are
+// written in the code.
 func (s *Service) Queue(name string, limits queue.Limits) *queue.Queue {
-	q, err := queue.New(name, limits, queue.Options{OnError: func(err error) { s.log.Warn("queued work failed", zap.String("queue", name), zap.Error(err)) }})
+	q, err := queue.New(name, limits, queue.Options{Clock: s.world.Clock, OnError: func(err error) { s.workFailed(name, err) }})
 	if err != nil {
 		panic(fmt.Sprintf("chassis: %v", err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.queues, func(q *queue.Queue) bool { return q.Stats().Name == name }) {
+		panic(fmt.Sprintf("chassis: there is a queue %q already", name))
+	}
 	s.queues = append(s.queues, q)
 	s.opened = append(s.opened, closer{"queue " + name, q.Close})
 	return q
+}
+
+// workFailed logs what came of submitted work that nobody waits for.
+func (s *Service) workFailed(queueName string, err error) {
+	fields := []zap.Field{zap.String("queue", queueName), zap.Error(err)}
+	if p, ok := errors.AsType[*queue.PanicError](err); ok {
+		fields = append(fields, zap.ByteString("stack", p.Stack))
+	}
+	s.log.Warn("queued work failed", fields...)
 }
 
 // Describe has f called when somebody asks what the service is made of (-describe, the status
@@ -178,7 +169,7 @@ type Server interface {
 	// Drain stops accepting and waits until what is under way has been answered, or until
 	// ctx ends and it returns ctx's error.
 	Drain(ctx context.Context) error
-	// Close ends everything at once.
+	// Close ends everything at once. It is called after every Drain.
 	Close() error
 }
 
@@ -194,31 +185,65 @@ type listener struct {
 // Serve binds the listener called name at addr ("host:port" or "unix:/path") and has server
 // answer on it once the service is ready. protocol and routes say what it speaks, for
 // -describe and the status page; routes may be nil. [Service.HTTP] and grpcserver.Serve call
-// it; a service does when it speaks a protocol of its own.
+// it; a service does when it speaks a protocol of its own. It belongs into Setup.
 func (s *Service) Serve(name, protocol, addr string, server Server, routes func() []string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != StateSetup {
-		return fmt.Errorf("listener %q: opened while the service is %v: listeners are opened in Setup", name, s.state)
-	}
-	if i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == name }); i >= 0 || name == adminName {
-		return fmt.Errorf("listener %q: there is one of that name already", name)
+	if err := s.claim(name); err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	l := &listener{name: name, protocol: protocol, config: addr, server: server, routes: routes}
-	if !s.world.Dry {
-		var err error
-		if l.Listener, err = s.world.bind(s.base, name, addr); err != nil {
-			return err
+	var err error
+	if s.world.Dry {
+		err = ValidateAddr(addr)
+	} else {
+		l.Listener, err = s.world.bind(s.base, name, addr)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		delete(s.names, name)
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
+	if s.state != StateSetup {
+		// Setup returned while one of its goroutines was binding.
+		if l.Listener != nil {
+			err = l.Listener.Close()
 		}
+		return fmt.Errorf("listener %q: %w", name, errors.Join(s.notInSetup(), err))
 	}
 	s.listeners = append(s.listeners, l)
 	return nil
 }
 
-// Addr is the address that the listener called name is bound to, nil when there is none.
+// claim reserves the name of a listener.
+func (s *Service) claim(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != StateSetup {
+		return s.notInSetup()
+	}
+	if name == "" || name == adminName {
+		return errors.New(`want a name, other than "admin"`)
+	}
+	if _, taken := s.names[name]; taken {
+		return errors.New("there is one of that name already")
+	}
+	s.names[name] = struct{}{}
+	return nil
+}
+
+// notInSetup refuses to open a listener. s.mu is held.
+func (s *Service) notInSetup() error {
+	return fmt.Errorf("opened while the service is %v: listeners are opened in Setup", s.state)
+}
+
+// Addr is the address that the listener called name is bound to, nil when there is none; the
+// admin listener is called "admin".
 func (s *Service) Addr(name string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if name == adminName && s.admin != nil {
+		return s.admin.listener.Addr()
+	}
 	for _, l := range s.listeners {
 		if l.name == name && l.Listener != nil {
 			return l.Listener.Addr()
@@ -248,7 +273,7 @@ func (s *Service) closeAll(ctx context.Context) error {
 		c := s.opened[n-1]
 		s.opened = s.opened[:n-1]
 		s.mu.Unlock()
-		if err := c.close(ctx); err != nil {
+		if err := await(ctx, closeGrace, c.close); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
 	}

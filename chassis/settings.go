@@ -1,7 +1,10 @@
 package chassis
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -36,7 +39,7 @@ func (c *AdminConfig) Validate() error {
 	}
 	network, address, err := splitAddr(c.Addr)
 	if err != nil {
-		return config.Invalid("addr", "%v", err)
+		return config.Invalid("addr", "%w", err)
 	}
 	if network == "unix" || c.Token.Reveal() != "" {
 		return nil
@@ -64,11 +67,11 @@ func (c *LogConfig) SetDefaults() {
 // Validate refuses unknown levels and formats.
 func (c *LogConfig) Validate() error {
 	if _, err := parseLevel(c.Level); err != nil {
-		return config.Invalid("level", "%v", err)
+		return config.Invalid("level", "%w", err)
 	}
 	for name, level := range c.Levels {
 		if _, err := parseLevel(level); err != nil {
-			return config.Invalid("levels", "logger %q: %v", name, err)
+			return config.Invalid("levels", "logger %q: %w", name, err)
 		}
 	}
 	switch c.Format {
@@ -106,8 +109,8 @@ func (c *DrainConfig) Validate() error {
 	return nil
 }
 
-// HTTPConfig is one HTTP listener. A zero field means its default; where a bound can be
-// switched off, a negative value does so.
+// HTTPConfig is one HTTP listener. A zero field means its default. A negative time or number of
+// connections means none: no bound. Sizes always have one.
 type HTTPConfig struct {
 	Addr string    `config:"addr" doc:"where to listen: host:port (port 0: any free one) or unix:/path"`
 	TLS  TLSConfig `config:"tls"`
@@ -138,10 +141,36 @@ func (c *HTTPConfig) SetDefaults() {
 	set(&c.IdleTimeout, 120*time.Second)
 }
 
-// Validate refuses an address that cannot be listened on and half a key pair.
+// Validate refuses an address that cannot be listened on, sizes without a bound and origins that
+// no browser sends.
 func (c *HTTPConfig) Validate() error {
-	if _, _, err := splitAddr(c.Addr); err != nil {
-		return config.Invalid("addr", "%v", err)
+	var errs []error
+	if err := ValidateAddr(c.Addr); err != nil {
+		errs = append(errs, config.Invalid("addr", "%w", err))
+	}
+	if c.MaxHeader < 0 {
+		errs = append(errs, config.Invalid("max_header", "a header must have a bound, got %d bytes", int64(c.MaxHeader)))
+	}
+	if c.MaxBody < 0 {
+		errs = append(errs, config.Invalid("max_body", "bodies must have a bound, got %d bytes; a route may have none by MaxBody(-1)", int64(c.MaxBody)))
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := validateOrigin(origin); err != nil {
+			errs = append(errs, config.Invalid("cors_origins", "%w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateOrigin refuses what cannot be in an Origin header (RFC 6454, section 7), but for *
+// alone and as a part of the host.
+func validateOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	u, err := url.Parse(strings.Replace(origin, "*", "any", 1))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.String() != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("want * or scheme://host[:port] without anything behind it, such as https://example.com, got %q", origin)
 	}
 	return nil
 }
@@ -180,7 +209,8 @@ func set[T comparable](field *T, value T) {
 // splitAddr reads an address of the configuration into what net.Listen takes.
 func splitAddr(addr string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		if path == "" {
+		// A path that begins with @ would be an abstract socket, which has no permissions.
+		if path == "" || path[0] == '@' {
 			return "", "", &net.AddrError{Err: "want a path behind unix:", Addr: addr}
 		}
 		return "unix", path, nil
@@ -189,7 +219,7 @@ func splitAddr(addr string) (network, address string, err error) {
 	if err != nil {
 		return "", "", &net.AddrError{Err: "want host:port or unix:/path", Addr: addr}
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
 		return "", "", &net.AddrError{Err: "want a port from 0 to 65535", Addr: addr}
 	}
 	return "tcp", addr, nil

@@ -2,8 +2,10 @@ package chassis
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"regexp"
 
 	"go.uber.org/zap"
 
@@ -28,8 +30,8 @@ type Spec[C any] struct {
 	// service starts.
 	Failures *failure.Set
 	// Setup builds the service on s. Returning nil is what makes it ready; an error ends it
-	// with that error as its one line. ctx carries the service's log and ends when start-up
-	// is abandoned; it must not be kept.
+	// with that error as its one line. ctx ends when start-up is abandoned; it must not be
+	// kept. Setup then has drain.timeout to return.
 	Setup func(ctx context.Context, s *Service, cfg C) error
 	// Commands are what the daemon does instead of serving when its first argument names
 	// one, such as "gamed backup FILE".
@@ -56,8 +58,9 @@ type World struct {
 	// Rand is where the service's randomness comes from, safe for concurrent use; nil is
 	// crypto/rand.
 	Rand io.Reader
-	// Intercept is asked before each handler runs. An error is answered in the handler's
-	// place, exactly as if the handler had returned it. nil asks nobody.
+	// Intercept is asked before each handler runs, with the context and the bounds that the
+	// handler would have. An error is answered in the handler's place, exactly as if the
+	// handler had returned it. nil asks nobody.
 	Intercept func(ctx context.Context, call Call) error
 	// Stderr takes the application log, Stdout the access log when its path is "-"; nil is
 	// the process's own.
@@ -73,5 +76,18 @@ type World struct {
 type Call struct {
 	Listener string // the listener's name
 	Method   string // the HTTP method; "POST" for gRPC
-	Route    string // the matched pattern, or gRPC's full method
+	Route    string // the matched pattern, gRPC's full method, or "/" for an adopted handler
+}
+
+var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// check refuses a Spec that cannot run.
+func (s *Spec[C]) check() error {
+	if !serviceName.MatchString(s.Name) {
+		return fmt.Errorf("the service's name %q: want lower-case letters, digits and hyphens, a letter first", s.Name)
+	}
+	if s.Setup == nil {
+		return fmt.Errorf("service %s: its Spec has no Setup", s.Name)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -8,27 +9,25 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 )
 
 // Static serves the files of fsys below the route it is mounted on, whose pattern ends in
-// "{path...}": "GET /assets/{path...}". Every file has a strong ETag made from its content, so
-// that browsers revalidate with 304; directories and hidden files are not there. fsys is
-// read once, when Static is called: it is meant for assets embedded in the binary.
+// "{path...}": "GET /assets/{path...}". Every file has an ETag made from its content, so that
+// browsers revalidate with 304, and can be asked for in ranges; directories, symbolic links and
+// files whose name or directory begins with a dot are not there. fsys is read once, when Static
+// is called, and kept in memory: it is meant for assets embedded in the binary.
 func Static(fsys fs.FS) (Handler, error) {
-	tags := map[string]string{}
+	files := map[string]asset{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if hidden(name) {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if d.IsDir() {
+		case hidden(name) && d.IsDir():
+			return fs.SkipDir
+		case hidden(name) || !d.Type().IsRegular():
 			return nil
 		}
 		content, err := fs.ReadFile(fsys, name)
@@ -36,7 +35,7 @@ func Static(fsys fs.FS) (Handler, error) {
 			return err
 		}
 		sum := sha256.Sum256(content)
-		tags[name] = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+		files[name] = asset{content, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
 	if err != nil {
@@ -44,16 +43,27 @@ func Static(fsys fs.FS) (Handler, error) {
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		name := r.PathValue("path")
-		tag, ok := tags[name]
+		file, ok := files[name]
 		if !ok {
 			return failure.UnknownRoute.With("path", failure.Safe(r.URL.Path))
+		}
+		tag := file.tag
+		if ex := exchangeOf(r.Context()); ex != nil && ex.endpoint.cfg.Compress {
+			// One tag stands for the bytes and their compressed form, which only a weak
+			// one may: RFC 9110, section 8.8.1.
+			tag = "W/" + tag
 		}
 		w.Header().Set("ETag", tag)
 		w.Header().Set("Cache-Control", "public, max-age=0, must-revalidate")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		http.ServeFileFS(w, r, fsys, name)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(file.content))
 		return nil
 	}, nil
+}
+
+type asset struct {
+	content []byte
+	tag     string
 }
 
 func hidden(name string) bool {

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"go.uber.org/zap"
 )
 
 // Go runs f in the background under name, from when the service is ready (or from now, when it
@@ -45,12 +48,20 @@ func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
 	id := t.last
 	t.running[id] = name
 	t.mu.Unlock()
-	go func() {
+	go protect(t.ctx, f, func(err error) {
 		defer t.finished(id)
-		if err := run(t.ctx, f); err != nil && t.ctx.Err() == nil {
-			s.end(fmt.Errorf("background work %q: %w", name, err))
+		if err == nil {
+			return
 		}
-	}()
+		_, panicked := errors.AsType[*panicError](err)
+		err = fmt.Errorf("background work %q: %w", name, err)
+		switch {
+		case panicked, t.ctx.Err() == nil:
+			s.end(err)
+		case !errors.Is(err, context.Canceled):
+			s.log.Warn("background work ended with an error", zap.Error(err))
+		}
+	})
 }
 
 func (t *tasks) finished(id int) {
@@ -85,15 +96,43 @@ func (t *tasks) drain(ctx context.Context) error {
 	}
 }
 
-// run calls f and makes an error of a panic.
-func run(ctx context.Context, f func(context.Context) error) (err error) {
+// protect calls f and hands on how it ended: what it returned, its panic, or that it called
+// runtime.Goexit.
+func protect(ctx context.Context, f func(context.Context) error, then func(error)) {
+	err := errGoexit
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicError{v, debug.Stack()}
 		}
+		then(err)
 	}()
-	return f(ctx)
+	err = f(ctx)
 }
+
+var errGoexit = errors.New("it ended its goroutine by runtime.Goexit")
+
+// await runs f in a goroutine of its own and waits for it, but no longer than grace after the
+// end of ctx.
+func await(ctx context.Context, grace time.Duration, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	go protect(ctx, f, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	patience := time.NewTimer(grace)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+		return errStuck
+	}
+}
+
+// closeGrace is how long something that is closed may go on after the end of its context.
+const closeGrace = time.Second
 
 // panicError is a panic outside a request.
 type panicError struct {
@@ -103,11 +142,10 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// stackOf is the stack of the panic that err tells of, empty when it is none.
-func stackOf(err error) string {
-	var p *panicError
-	if errors.As(err, &p) {
-		return string(p.stack)
+// withStack adds to the fields of a log line the stack of the panic that err tells of.
+func withStack(err error, fields ...zap.Field) []zap.Field {
+	if p, ok := errors.AsType[*panicError](err); ok {
+		return append(fields, zap.ByteString("stack", p.stack))
 	}
-	return ""
+	return fields
 }

@@ -44,14 +44,19 @@ func (s *Service) Intercept(ctx context.Context, call Call) error {
 // Fail counts and logs a failure that is about to be answered, and returns what to answer: the
 // failure and the id by which its log line is found. Service and Dependency failures are
 // logged as errors, with their cause; the others at info level.
+//
+// ctx is the request's own context. When it was cancelled, an error that wraps context.Canceled
+// is [failure.CallerLeft], whatever code it has: nobody waits for the answer, and nothing of
+// the service is wrong. When it was not, such an error without a code is unclassified.
 func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) {
-	f := failure.From(rejection(err))
+	f := classify(ctx, err)
 	id := failure.NewID(s.world.Rand)
-	s.failures.Add(f.Code())
 	code := f.Code()
-	log := s.Log(ctx).Info
+	s.failures.Add(code)
+	log := s.Log(ctx)
+	write := log.Info
 	if class := code.Class(); class == failure.Service || class == failure.Dependency {
-		log = s.Log(ctx).Error
+		write = log.Error
 	}
 	fields := []zap.Field{
 		zap.Int("code", code.Number()), zap.String("class", code.Class().String()),
@@ -63,30 +68,45 @@ func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) 
 	if stack := f.Stack(); stack != "" {
 		fields = append(fields, zap.String("stack", stack))
 	}
-	log("request failed", fields...)
+	write("request failed", fields...)
 	return f, id
 }
 
-// rejection gives a queue's rejection the chassis's failure code for its reason.
-func rejection(err error) error {
-	var r *queue.Rejected
-	var f *failure.Error
-	if !errors.As(err, &r) || errors.As(err, &f) {
-		return err
+// classify is failure.From with what the chassis knows beyond package failure: the request's
+// context, and queues.
+func classify(ctx context.Context, err error) *failure.Error {
+	if err == nil {
+		err = errors.New("a failure without an error")
 	}
-	var code *failure.Code
+	coded, hasCode := errors.AsType[failure.Failer](err)
+	if p, ok := errors.AsType[*queue.PanicError](err); ok && !(hasCode && errors.As(coded, &p)) {
+		return failure.Recovered(p.Value, p.Stack)
+	}
+	f := failure.From(err)
+	switch cancelled := errors.Is(err, context.Canceled); {
+	case cancelled && f.Stack() == "" && errors.Is(ctx.Err(), context.Canceled):
+		return failure.CallerLeft.Wrap(err)
+	case hasCode:
+		return f
+	case cancelled:
+		return failure.Unclassified.Wrap(err)
+	}
+	if r, ok := errors.AsType[*queue.Rejected](err); ok {
+		return rejected(r, err)
+	}
+	return f
+}
+
+// rejected gives a queue's rejection, which err tells of, the failure code for its reason.
+func rejected(r *queue.Rejected, err error) *failure.Error {
 	switch r.Reason {
 	case queue.Draining:
-		code = failure.Draining
+		return failure.Draining.Wrap(err)
 	case queue.Expired:
-		code = failure.DeadlineExceeded
-	case queue.Cancelled:
-		code = failure.CallerLeft
-	default:
-		code = failure.Overloaded
+		return failure.DeadlineExceeded.Wrap(err)
 	}
-	f = code.Wrap(err)
-	if r.RetryAfter > 0 && code.Retryable() {
+	f := failure.Overloaded.Wrap(err)
+	if r.RetryAfter > 0 {
 		f = f.After(r.RetryAfter)
 	}
 	return f
@@ -122,12 +142,13 @@ func (s *Service) openAccessLog() error {
 	return nil
 }
 
-// closeAccessLog flushes the access log; its lines are complete when requests are.
+// closeAccessLog writes what the access log holds; its lines are complete when requests are.
+// A disk that hangs holds it up for a second after the end of ctx at most.
 func (s *Service) closeAccessLog(ctx context.Context) error {
 	if s.access == nil {
 		return nil
 	}
-	err := s.access.Close(ctx)
+	err := await(ctx, closeGrace, func(context.Context) error { return s.access.Close(context.Background()) })
 	if s.accessFile != nil {
 		err = errors.Join(err, s.accessFile.Close())
 	}
@@ -142,20 +163,23 @@ func (s *Service) registerMetrics() {
 	kpi.RegisterBuild(s.registry, s.name, Version(), goVersion())
 	kpi.RegisterRuntime(s.registry)
 	kpi.RegisterQueues(s.registry, s.queueStats)
-	kpi.RegisterFailures(s.registry, func() []kpi.FailureCount {
-		counts := s.failures.Counts()
-		out := make([]kpi.FailureCount, len(counts))
-		for i, c := range counts {
-			out[i] = kpi.FailureCount{Code: c.Code.Number(), Class: c.Code.Class().String(), Count: c.N}
-		}
-		return out
-	})
+	kpi.RegisterFailures(s.registry, s.failureCounts)
 	if s.access != nil {
 		kpi.RegisterAccessLog(s.registry, func() kpi.LogStats {
 			st := s.access.Stats()
 			return kpi.LogStats{Lines: st.Lines, Dropped: st.Dropped, Bytes: st.Bytes, Errors: st.Errors, Failing: st.Failing}
 		})
 	}
+}
+
+// failureCounts is what the metrics say of the failures.
+func (s *Service) failureCounts() []kpi.FailureCount {
+	counts := s.failures.Counts()
+	out := make([]kpi.FailureCount, len(counts))
+	for i, c := range counts {
+		out[i] = kpi.FailureCount{Code: c.Code.Number(), Class: c.Code.Class().String(), Count: c.N}
+	}
+	return out
 }
 
 // queueStats is what the metrics say of the queues.

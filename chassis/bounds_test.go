@@ -1,0 +1,374 @@
+package chassis_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+)
+
+// bodies reads whole bodies.
+func bodies(w http.ResponseWriter, r *http.Request) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return fmt.Errorf("read the order: %w", err)
+	}
+	_, err = fmt.Fprint(w, len(b))
+	return err
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	r := routes(map[string]chassis.Handler{
+		"POST /": bodies,
+		"POST /json": func(_ http.ResponseWriter, r *http.Request) error {
+			var v any
+			if err := json.NewDecoder(r.Body).Decode(&v); err != nil {
+				return failure.Malformed.Wrap(err)
+			}
+			return nil
+		},
+		"POST /store": func(_ http.ResponseWriter, r *http.Request) error {
+			_, err := io.Copy(io.Discard, r.Body)
+			return errGone.Wrap(err)
+		},
+	})
+	r.Handle("POST /more", bodies, chassis.MaxBody(100))
+	r.Handle("POST /any", bodies, chassis.MaxBody(-1))
+	h := start(t, options{http: chassis.HTTPConfig{MaxBody: 10}}, serve(r))
+	for _, c := range []struct {
+		path   string
+		size   int
+		status int
+		code   int
+	}{
+		{"/", 10, 200, 0}, {"/", 11, 413, 413}, {"/more", 100, 200, 0}, {"/more", 101, 413, 413},
+		{"/any", 1 << 20, 200, 0}, {"/json", 3000, 413, 413}, {"/json", 5, 400, 400}, {"/store", 3000, 502, 1002},
+	} {
+		a := h.do(h.request("POST", c.path, strings.NewReader(`"`+strings.Repeat("x", c.size-1))))
+		if a.StatusCode != c.status {
+			t.Errorf("%s with %d bytes: %d %q", c.path, c.size, a.StatusCode, a.body)
+			continue
+		}
+		if c.code != 0 {
+			if p := a.problem(t); p.Code != c.code || c.code == 413 && p.Args["limit"] == "" {
+				t.Errorf("%s with %d bytes: %+v", c.path, c.size, p)
+			}
+		}
+		if a.Close != (c.size > 10 && c.status != 200) {
+			t.Errorf("%s with %d bytes: the connection is closed: %v", c.path, c.size, a.Close)
+		}
+	}
+}
+
+func TestOneLargeBodyDoesNotEndAnHTTP2Connection(t *testing.T) {
+	h := start(t, options{http: chassis.HTTPConfig{MaxBody: 10, H2C: true}}, serve(routes(map[string]chassis.Handler{"POST /": bodies})))
+	transport := h.client.Transport.(*http.Transport)
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	dials := 0
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials++
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr)
+	}
+	for range 2 {
+		if a := h.do(h.request("POST", "/", strings.NewReader(strings.Repeat("x", 20)))); a.StatusCode != 413 || a.ProtoMajor != 2 {
+			t.Errorf("answer %s %d", a.Proto, a.StatusCode)
+		}
+	}
+	if dials != 1 {
+		t.Errorf("%d connections", dials)
+	}
+}
+
+// talk sends text over a connection of its own and returns a reader of the answers.
+func (h *host) talk(text string) (net.Conn, *bufio.Reader) {
+	h.tb.Helper()
+	transport := h.client.Transport.(*http.Transport)
+	conn, err := transport.DialContext(h.tb.Context(), "pipe", "http:80")
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, text); err != nil {
+		h.tb.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+func answerFrom(t *testing.T, r *bufio.Reader) answer {
+	t.Helper()
+	res, err := http.ReadResponse(r, &http.Request{Method: "GET"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := read(res)
+	a.Request = nil
+	return a
+}
+
+func TestABodyThatArrivesTooSlowlyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, http: chassis.HTTPConfig{BodyTimeout: 7 * time.Second}},
+			serve(routes(map[string]chassis.Handler{"POST /": bodies, "POST /wrapped": func(w http.ResponseWriter, r *http.Request) error {
+				return errFull.Wrap(bodies(w, r))
+			}})))
+		for _, path := range []string{"/", "/wrapped"} {
+			begin := time.Now()
+			conn, answers := h.talk("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+			a := answerFrom(t, answers)
+			if a.StatusCode != 408 || !strings.Contains(a.body, `"code":408`) || !a.Close {
+				t.Errorf("%s: answer %d %s", path, a.StatusCode, a.body)
+			}
+			if took := time.Since(begin); took != 7*time.Second {
+				t.Errorf("%s: refused after %v", path, took)
+			}
+			_ = conn.Close()
+		}
+		h.wantMetric(2, "failure_total", "code", "408", "class", "caller")
+		h.stop()
+	})
+}
+
+func TestTheBodysBoundEndsWithTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(w http.ResponseWriter, r *http.Request) error {
+			if err := bodies(w, r); err != nil {
+				return err
+			}
+			select {
+			case <-time.After(20 * time.Second):
+				return nil
+			case <-r.Context().Done():
+				return fmt.Errorf("after the body: %w", r.Context().Err())
+			}
+		}
+		r := routes(map[string]chassis.Handler{"POST /": slow})
+		// A stream's body may come at any pace.
+		r.Handle("POST /stream", bodies, chassis.Stream())
+		h := start(t, options{pipes: true, http: chassis.HTTPConfig{BodyTimeout: 7 * time.Second, Timeout: time.Hour}}, serve(r))
+		conn, answers := h.talk("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+		if a := answerFrom(t, answers); a.StatusCode != 200 || a.body != "3" {
+			t.Errorf("answer %d %s", a.StatusCode, a.body)
+		}
+		if _, err := io.WriteString(conn, "POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual
+		if _, err := io.WriteString(conn, "cd"); err != nil {
+			t.Fatal(err)
+		}
+		if a := answerFrom(t, answers); a.StatusCode != 200 || a.body != "4" {
+			t.Errorf("answer %d %s", a.StatusCode, a.body)
+		}
+		_ = conn.Close()
+		h.stop()
+	})
+}
+
+func TestABodyThatIsBrokenIsMalformed(t *testing.T) {
+	h := start(t, options{}, serve(routes(map[string]chassis.Handler{
+		"POST /": bodies,
+		"POST /closed": func(_ http.ResponseWriter, r *http.Request) error {
+			_ = r.Body.Close()
+			_, err := r.Body.Read(make([]byte, 1))
+			if !errors.Is(err, http.ErrBodyReadAfterClose) {
+				t.Errorf("reading a closed body: %v", err)
+			}
+			var f *failure.Error
+			if errors.As(err, &f) {
+				t.Errorf("a mistake of the handler's is blamed on the caller: %v", err)
+			}
+			return nil
+		},
+	})))
+	conn := h.dial()
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if a := answerFrom(t, bufio.NewReader(conn)); a.StatusCode != 400 || !strings.Contains(a.body, `"code":400`) {
+		t.Errorf("answer %d %s", a.StatusCode, a.body)
+	}
+	if a := h.do(h.request("POST", "/closed", strings.NewReader("abc"))); a.StatusCode != 200 {
+		t.Errorf("answer %d", a.StatusCode)
+	}
+}
+
+func TestHandlersHaveADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := func(_ http.ResponseWriter, r *http.Request) error {
+			<-r.Context().Done()
+			return fmt.Errorf("load: %w", r.Context().Err())
+		}
+		unbounded := func(_ http.ResponseWriter, r *http.Request) error {
+			if _, ok := r.Context().Deadline(); ok {
+				t.Errorf("%s has a deadline", r.URL.Path)
+			}
+			return nil
+		}
+		r := routes(map[string]chassis.Handler{"GET /": wait})
+		r.Handle("GET /quick", wait, chassis.Timeout(time.Second))
+		r.Handle("GET /patient", unbounded, chassis.Timeout(-1))
+		r.Handle("GET /stream", unbounded, chassis.Stream())
+		h := start(t, options{pipes: true}, serve(r))
+		for path, want := range map[string]time.Duration{"/": 30 * time.Second, "/quick": time.Second} {
+			begin := time.Now()
+			if p := h.get(path).problem(t); p.Code != 504 {
+				t.Errorf("%s: %+v", path, p)
+			}
+			if took := time.Since(begin); took != want {
+				t.Errorf("%s: answered after %v", path, took)
+			}
+		}
+		for _, path := range []string{"/patient", "/stream"} {
+			if a := h.get(path); a.StatusCode != 200 {
+				t.Errorf("%s: %d", path, a.StatusCode)
+			}
+		}
+		h.stop()
+		off := start(t, options{pipes: true, http: chassis.HTTPConfig{Timeout: -1, BodyTimeout: -1, HeaderTimeout: -1, IdleTimeout: -1, MaxConns: -1}},
+			serve(routes(map[string]chassis.Handler{"GET /": unbounded, "POST /": bodies})))
+		off.get("/")
+		if a := off.do(off.request("POST", "/", strings.NewReader("abc"))); a.body != "3" {
+			t.Errorf("without bounds: %d %q", a.StatusCode, a.body)
+		}
+		off.stop()
+	})
+}
+
+func TestHeadersAreBoundedInSizeAndTime(t *testing.T) {
+	h := start(t, options{http: chassis.HTTPConfig{MaxHeader: 1 << 10}}, serve(routes(map[string]chassis.Handler{"GET /": say("")})))
+	if a := h.get("/", "X-Long", strings.Repeat("x", 64<<10)); a.StatusCode != 431 {
+		t.Errorf("status %d", a.StatusCode)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, http: chassis.HTTPConfig{HeaderTimeout: 3 * time.Second, IdleTimeout: 10 * time.Second}},
+			serve(routes(map[string]chassis.Handler{"GET /": say("")})))
+		begin := time.Now()
+		_, answers := h.talk("GET / HTTP/1.1\r\nHo")
+		if _, err := io.ReadAll(answers); err != nil {
+			t.Errorf("the connection ended with %v", err)
+		}
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("a slow header was cut after %v", took)
+		}
+		begin = time.Now()
+		_, answers = h.talk("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if a := answerFrom(t, answers); a.StatusCode != 200 {
+			t.Errorf("answer %d", a.StatusCode)
+		}
+		if rest, err := io.ReadAll(answers); len(rest) != 0 || err != nil {
+			t.Errorf("the connection ended with %q, %v", rest, err)
+		}
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("an idle connection was cut after %v", took)
+		}
+		h.stop()
+	})
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	for name, pipes := range map[string]bool{"over TCP": false, "in the process": true} {
+		t.Run(name, func(t *testing.T) {
+			inner := net.Listener(&pipeListener{conns: make(chan net.Conn, 3), closed: make(chan struct{})})
+			dial := func() net.Conn {
+				client, server := net.Pipe()
+				inner.(*pipeListener).conns <- server
+				return client
+			}
+			if !pipes {
+				tcp, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				inner = tcp
+				dial = func() net.Conn {
+					c, err := net.Dial("tcp", tcp.Addr().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					return c
+				}
+			}
+			if chassis.LimitConns(inner, 0) != inner || chassis.LimitConns(inner, -1) != inner {
+				t.Error("no limit is a limit")
+			}
+			l := chassis.LimitConns(inner, 2)
+			accepted := make(chan net.Conn)
+			ended := make(chan error, 1)
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						ended <- err
+						return
+					}
+					accepted <- c
+				}
+			}()
+			var clients []net.Conn
+			connect := func() { c := dial(); clients = append(clients, c) }
+			connect()
+			first := receive(t, accepted, "the first connection")
+			connect()
+			second := receive(t, accepted, "the second connection")
+			connect() // into the queue of the operating system
+			select {
+			case <-accepted:
+				t.Fatal("a third connection was accepted")
+			default:
+			}
+			if _, ok := first.(io.ReaderFrom); ok == pipes {
+				t.Errorf("%T copies files the cheap way: %v", first, ok)
+			}
+			_ = first.Close()
+			_ = first.Close() // gives its place up once only
+			third := receive(t, accepted, "the third connection")
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := receive(t, ended, "the end of accepting"); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("accepting ended with %v", err)
+			}
+			_, _ = second.Close(), third.Close()
+			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("accepting on a closed listener: %v", err)
+			}
+			for _, c := range clients {
+				_ = c.Close()
+			}
+		})
+	}
+}
+
+func TestAListenerAcceptsNoMoreConnectionsThanConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, http: chassis.HTTPConfig{MaxConns: 1, IdleTimeout: time.Minute}},
+			serve(routes(map[string]chassis.Handler{"GET /": say("")})))
+		_, first := h.talk("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if a := answerFrom(t, first); a.StatusCode != 200 {
+			t.Errorf("answer %d", a.StatusCode)
+		}
+		begin := time.Now()
+		second, answers := h.talk("GET / HTTP/1.1\r\nHost: x\r\n\r\n") // waits for the first to end
+		if a := answerFrom(t, answers); a.StatusCode != 200 {
+			t.Errorf("answer %d", a.StatusCode)
+		}
+		if took := time.Since(begin); took != time.Minute {
+			t.Errorf("the second connection was accepted after %v", took)
+		}
+		_ = second.Close()
+		h.stop()
+	})
+}

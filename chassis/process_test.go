@@ -1,0 +1,174 @@
+package chassis_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+)
+
+// daemonVariable has the test binary be a daemon instead: the one that it names.
+const daemonVariable = "ROADWORTHY_TEST_DAEMON"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(daemonVariable) {
+	case "":
+		os.Exit(m.Run())
+	case "slow":
+		chassis.Main(game(slow))
+	case "broken":
+		chassis.Main(game(func(context.Context, *chassis.Service, gameConf) error { return errors.New("no journal") }))
+	}
+}
+
+// slow answers each request when the drain has begun, and a line on standard input has been read.
+func slow(_ context.Context, s *chassis.Service, c gameConf) error {
+	slog.Info("slog in Setup")
+	log.Print("log in Setup")
+	return s.HTTP("http", c.HTTP, routes(map[string]chassis.Handler{
+		"GET /slow": func(w http.ResponseWriter, r *http.Request) error {
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				return err
+			}
+			<-chassis.Draining(r.Context())
+			_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+			fmt.Fprintf(w, "done, limit %d", debug.SetMemoryLimit(-1))
+			return err
+		},
+	}))
+}
+
+// process is a daemon in a process of its own.
+type process struct {
+	*exec.Cmd
+	stdin io.WriteCloser
+	lines *bufio.Scanner // of its standard error
+	seen  strings.Builder
+}
+
+func launch(t *testing.T, daemon string, env ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0])}
+	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off")...)
+	var err error
+	if p.stdin, err = p.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.lines = bufio.NewScanner(stderr)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// until reads the log up to the line that has what is asked for.
+func (p *process) until(t *testing.T, message string, with ...string) map[string]any {
+	t.Helper()
+	for p.lines.Scan() {
+		p.seen.WriteString(p.lines.Text() + "\n")
+		var line map[string]any
+		if json.Unmarshal(p.lines.Bytes(), &line) != nil || line["msg"] != message {
+			continue
+		}
+		if len(with) == 0 || line[with[0]] == with[1] {
+			return line
+		}
+	}
+	t.Fatalf("no line %q in:\n%s", message, p.seen.String())
+	return nil
+}
+
+// end reads the rest of the log and returns the exit code.
+func (p *process) end() int {
+	for p.lines.Scan() {
+		p.seen.WriteString(p.lines.Text() + "\n")
+	}
+	_ = p.Wait()
+	return p.ProcessState.ExitCode()
+}
+
+func (p *process) request(t *testing.T) *http.Response {
+	t.Helper()
+	addr := p.until(t, "listening", "listener", "http")["addr"].(string)
+	p.until(t, "ready")
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + addr + "/slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		t.Errorf("the address printed is %q", addr)
+	}
+	return res
+}
+
+func TestSIGTERMFinishesWhatIsUnderWayAndExitsWithZero(t *testing.T) {
+	p := launch(t, "slow", "GOMEMLIMIT=123MiB")
+	res := p.request(t)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.until(t, "draining")
+	if _, err := io.WriteString(p.stdin, "go on\n"); err != nil {
+		t.Fatal(err)
+	}
+	if a := read(res); a.body != fmt.Sprintf("done, limit %d", 123<<20) || a.err != nil {
+		t.Errorf("the request under way got %q, %v", a.body, a.err)
+	}
+	if code := p.end(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.seen.String())
+	}
+	for _, want := range []string{`"logger":"game","msg":"slog in Setup"`, `"msg":"log in Setup"`, `"msg":"closed"`} {
+		if !strings.Contains(p.seen.String(), want) {
+			t.Errorf("%s is missing in the log:\n%s", want, p.seen.String())
+		}
+	}
+}
+
+func TestTheSecondSignalExitsAtOnce(t *testing.T) {
+	p := launch(t, "slow")
+	res := p.request(t)
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.until(t, "draining")
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if a := read(res); a.err == nil {
+		t.Errorf("the request under way got %q", a.body)
+	}
+	if !strings.HasSuffix(p.seen.String(), "gamed: second signal: exiting without draining\n") {
+		t.Errorf("the log ends:\n%s", p.seen.String())
+	}
+}
+
+func TestAFailingSetupExitsWithOneLine(t *testing.T) {
+	p := launch(t, "broken")
+	if code := p.end(); code != 1 || p.seen.String() != "gamed: no journal\n" {
+		t.Errorf("exit code %d:\n%s", code, p.seen.String())
+	}
+}
