@@ -2,6 +2,7 @@ package arena
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -217,6 +218,9 @@ func (a *Arena) tableFor(id string, e record.Event) *table {
 // eventOf reads what the journal keeps.
 func eventOf(r *journal.Recorded) (record.Event, error) {
 	fact, err := record.Decode(r.Type, r.Data)
+	if errors.Is(err, record.ErrNewer) {
+		return record.Event{}, fmt.Errorf("stream %s, position %d: %w", r.Stream, r.Position, err)
+	}
 	if err != nil {
 		return record.Event{}, fmt.Errorf("%w: stream %s, position %d: %w", journal.ErrCorrupt, r.Stream, r.Position, err)
 	}

@@ -134,8 +134,8 @@ func trouble(err error) error {
 		return err
 	case errors.Is(err, journal.ErrUnknownOutcome):
 		return errUncertain.Wrap(err)
-	case errors.Is(err, journal.ErrCorrupt):
-		return errDamaged.Wrap(err)
+	case errors.Is(err, journal.ErrCorrupt), errors.Is(err, record.ErrNewer):
+		return errUnreadable.Wrap(err)
 	}
 	return errJournal.Wrap(err)
 }

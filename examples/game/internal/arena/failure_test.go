@@ -269,7 +269,7 @@ func TestDamageIsNoticed(t *testing.T) {
 		}
 	})
 	t.Run("when a game is read", func(t *testing.T) {
-		for name, e := range map[string]journal.Event{"junk": junk, "a second beginning": twice} {
+		for name, e := range map[string]journal.Event{"junk": junk, "a second beginning": twice, "an event of a newer release": {Type: "created", Data: []byte(`{"v":2}`)}} {
 			w := newWorld(t)
 			a, _ := w.open() // nobody follows
 			id, _ := w.match(a, arena.Create{})

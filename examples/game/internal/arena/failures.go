@@ -57,5 +57,5 @@ var (
 		failure.HTTPStatus(http.StatusServiceUnavailable), failure.Retryable(time.Second))
 	errUncertain = Failures.Dependency(1202, "it is not known whether the wish was stored; repeat it with the same request id",
 		failure.HTTPStatus(http.StatusServiceUnavailable))
-	errDamaged = Failures.Service(1203, "the record of the game is damaged")
+	errUnreadable = Failures.Service(1203, "the record of the game cannot be read")
 )
