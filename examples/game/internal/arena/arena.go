@@ -85,6 +85,8 @@ type Arena struct {
 
 	base   context.Context // ends when the arena closes
 	cancel context.CancelFunc
+	broken context.Context // ends when the journal takes no more appends, with why
+	giveUp context.CancelCauseFunc
 	awake  atomic.Bool // timers and bots run
 
 	mu       sync.Mutex
@@ -103,6 +105,7 @@ func Open(ctx context.Context, o Options) (*Arena, error) {
 	o.Limits.SetDefaults()
 	a := &Arena{Options: o, tables: map[string]*table{}}
 	a.base, a.cancel = context.WithCancel(context.Background())
+	a.broken, a.giveUp = context.WithCancelCause(context.Background())
 	a.index.init(o.Limits.ListedGames)
 	a.finished.capacity = o.Limits.CachedGames
 	var err error
@@ -120,11 +123,15 @@ func Open(ctx context.Context, o Options) (*Arena, error) {
 	return a, nil
 }
 
-// Run follows the journal until ctx ends, which is no error.
+// Run follows the journal until ctx ends, which is no error. It fails when the journal cannot be
+// followed or has failed for good: the process should then exit and open it anew.
 func (a *Arena) Run(ctx context.Context) error {
-	for e, err := range a.Journal.Subscribe(ctx, a.index.position(), journal.Filter{}) {
-		if ctx.Err() != nil {
-			return nil
+	follow, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(a.broken, cancel)()
+	for e, err := range a.Journal.Subscribe(follow, a.index.position(), journal.Filter{}) {
+		if follow.Err() != nil {
+			break
 		}
 		if err == nil {
 			err = a.follow(&e)
@@ -132,6 +139,9 @@ func (a *Arena) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("follow the games: %w", err)
 		}
+	}
+	if ctx.Err() == nil {
+		return context.Cause(a.broken)
 	}
 	return nil
 }

@@ -114,10 +114,14 @@ func (a *Arena) append(ctx context.Context, g *record.Game, id string, facts []r
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("append to game %s: %w", g.ID, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("append to game %s: %w", g.ID, err)
+	if errors.Is(err, journal.ErrFailed) {
+		a.giveUp(err)
+	}
+	return err
 }
 
 // overtaken reports whether an append failed because others were faster.

@@ -166,3 +166,20 @@ func TestRunSaysWhenItCannotFollow(t *testing.T) {
 		t.Errorf("Open gives %v", err)
 	}
 }
+
+func TestAJournalThatHasFailedEndsTheRun(t *testing.T) {
+	w := newWorld(t)
+	a, bots := w.open()
+	defer bots.Close(w.ctx)
+	done := make(chan error, 1)
+	go func() { done <- a.Run(w.ctx) }()
+	w.on(&w.flaky.append, times(1, journal.ErrFailed))
+	_, err := a.Create(w.ctx, arena.Create{})
+	w.wantNumber("a wish", err, 1201)
+	if err := <-done; !errors.Is(err, journal.ErrFailed) {
+		t.Errorf("Run gives %v", err)
+	}
+	if err := a.Close(w.ctx); err != nil {
+		t.Error(err)
+	}
+}

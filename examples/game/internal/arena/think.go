@@ -9,8 +9,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/examples/game/internal/bot"
 	"github.com/seed-754044b3/roadworthy/examples/game/internal/record"
@@ -56,8 +54,6 @@ func (a *Arena) later(t *table, n, attempt int, err error) {
 	var full *queue.Rejected
 	if errors.As(err, &full) {
 		pause = max(pause, full.RetryAfter)
-	} else {
-		a.Log.Error("a bot could not move", zap.String("game", t.game.ID), zap.Error(err))
 	}
 	t.again = a.Clock.AfterFunc(pause, func() {
 		if !a.begin() {
@@ -72,7 +68,8 @@ func (a *Arena) later(t *table, n, attempt int, err error) {
 	})
 }
 
-// think finds and makes move n. Whatever goes wrong, a panic included, it is tried again.
+// think finds and makes move n. Whatever goes wrong, a panic included, it is tried again; the
+// queue's owner hears of it.
 func (a *Arena) think(ctx context.Context, t *table, n, attempt int) (err error) {
 	if !a.begin() {
 		return nil
@@ -86,7 +83,10 @@ func (a *Arena) think(ctx context.Context, t *table, n, attempt int) (err error)
 			a.later(t, n, attempt, err)
 		}
 	}()
-	err = a.botMove(ctx, t.now(), n)
+	g := t.now()
+	if err = a.botMove(ctx, g, n); err != nil {
+		err = fmt.Errorf("game %s: a bot's move %d: %w", g.ID, n, err)
+	}
 	return err
 }
 
