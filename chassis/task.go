@@ -74,26 +74,29 @@ func (t *tasks) finished(id int) {
 	}
 }
 
-// drain ends the context of all work and waits for it, or for the end of ctx.
+// drain ends the context of all work and waits for it, but no longer than closeGrace after the
+// end of ctx.
 func (t *tasks) drain(ctx context.Context) error {
 	t.cancel()
 	t.mu.Lock()
-	if len(t.running) == 0 {
-		t.mu.Unlock()
-		return nil
-	}
 	idle := make(chan struct{})
-	t.idle = idle
-	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		names := slices.Sorted(maps.Values(t.running))
-		return fmt.Errorf("background work did not end in time: %s", strings.Join(names, ", "))
+	if len(t.running) == 0 {
+		close(idle)
+	} else {
+		t.idle = idle
 	}
+	t.mu.Unlock()
+	err := await(ctx, closeGrace, func(context.Context) error {
+		<-idle
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	names := slices.Sorted(maps.Values(t.running))
+	return fmt.Errorf("background work did not end in time: %s", strings.Join(names, ", "))
 }
 
 // protect calls f and hands on how it ended: what it returned, its panic, or that it called

@@ -1,6 +1,6 @@
 // Package grpcclient calls gRPC services from a service on the chassis: calls carry on the
-// request's id and trace, never wait without a bound, and tell the failures of the service
-// that is called apart by their codes.
+// request's id and trace, unary calls never wait without a bound, and the failures of the
+// service that is called are told apart by their codes.
 //
 //	conn, err := grpcclient.Dial(s, cfg.Game)
 //	games := gamev1.NewGameServiceClient(conn)
@@ -8,13 +8,19 @@
 //	if f, ok := grpcclient.FailureOf(err); ok && f.Code == 1042 {
 //		// the column is full
 //	}
+//
+// An error of a call whose context ended wraps that context's error, so that errors.Is finds
+// context.Canceled or context.DeadlineExceeded. A handler may thus return it as it is: the
+// chassis answers a caller that left, or a deadline, and no internal error.
 package grpcclient
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -32,12 +38,18 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
-// Config is one service that is called. A zero field means its default.
+// Config is one service that is called. A zero field means its default; a negative keepalive
+// means none.
 type Config struct {
 	Addr    string        `config:"addr" doc:"where the service is: host:port, unix:/path, or any gRPC target"`
 	TLS     bool          `config:"tls" doc:"speak TLS and verify the service's certificate"`
 	Timeout time.Duration `config:"timeout" doc:"time for a unary call that has no deadline of its own"`
 	MaxSize config.Size   `config:"max_size" doc:"size of a message received"`
+
+	// Keepalive finds out that a peer has vanished while a stream waits for it. Services on
+	// the chassis allow 30 s; a server with grpc-go's defaults closes the connection of a
+	// client that probes it more often than every 5 minutes.
+	Keepalive time.Duration `config:"keepalive" doc:"how often a silent connection with calls under way is probed"`
 }
 
 // SetDefaults fills what is zero.
@@ -48,17 +60,24 @@ func (c *Config) SetDefaults() {
 	if c.MaxSize == 0 {
 		c.MaxSize = 16 << 20
 	}
+	if c.Keepalive == 0 {
+		c.Keepalive = time.Minute
+	}
 }
 
-// Validate refuses a missing address.
+// Validate refuses a missing address and bounds that are none.
 func (c *Config) Validate() error {
+	var errs []error
 	if c.Addr == "" {
-		return config.Invalid("addr", "want the address of the service to call, such as 127.0.0.1:9090")
+		errs = append(errs, config.Invalid("addr", "want the address of the service to call, such as 127.0.0.1:9090"))
 	}
-	if c.Timeout < 0 || c.MaxSize < 0 {
-		return config.Invalid("timeout", "calls must have bounds: want a timeout and a size above 0")
+	if c.Timeout < 0 {
+		errs = append(errs, config.Invalid("timeout", "want more than 0, got %v", c.Timeout))
 	}
-	return nil
+	if c.MaxSize < 0 || c.MaxSize > math.MaxInt32 {
+		errs = append(errs, config.Invalid("max_size", "want from 1 byte to %d, got %d", math.MaxInt32, int64(c.MaxSize)))
+	}
+	return errors.Join(errs...)
 }
 
 // Host is what a connection needs of the service that calls; *chassis.Service is one.
@@ -72,6 +91,9 @@ type Host interface {
 // package's own.
 func Dial(h Host, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	cfg.SetDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("connect to a service: %w", err)
+	}
 	creds := insecure.NewCredentials()
 	if cfg.TLS {
 		creds = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
@@ -80,9 +102,11 @@ func Dial(h Host, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error)
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(cfg.MaxSize))),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.stream),
+	}
+	if cfg.Keepalive > 0 {
+		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: cfg.Keepalive, Timeout: 10 * time.Second}))
 	}
 	conn, err := grpc.NewClient(cfg.Addr, append(options, opts...)...)
 	if err != nil {
@@ -104,12 +128,42 @@ func (c caller) unary(ctx context.Context, method string, req, reply any, cc *gr
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	return invoke(c.carry(ctx), method, req, reply, cc, opts...)
+	return ended(ctx, invoke(c.carry(ctx), method, req, reply, cc, opts...))
 }
 
 func (c caller) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return streamer(c.carry(ctx), desc, cc, method, opts...)
+	cs, err := streamer(c.carry(ctx), desc, cc, method, opts...)
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	return &clientStream{cs, ctx}, nil
 }
+
+type clientStream struct {
+	grpc.ClientStream
+	ctx context.Context
+}
+
+func (s *clientStream) RecvMsg(m any) error { return ended(s.ctx, s.ClientStream.RecvMsg(m)) }
+
+// ended has err wrap the error of ctx when that is what ended the call.
+func ended(ctx context.Context, err error) error {
+	switch status.Code(err) {
+	case codes.Canceled, codes.DeadlineExceeded:
+		if cause := ctx.Err(); cause != nil {
+			return &endedError{err, cause}
+		}
+	}
+	return err
+}
+
+// endedError is the status of a call that ended with its context. It is still a status to
+// package status.
+type endedError struct{ status, cause error }
+
+func (e *endedError) Error() string              { return e.status.Error() }
+func (e *endedError) GRPCStatus() *status.Status { return status.Convert(e.status) }
+func (e *endedError) Unwrap() []error            { return []error{e.status, e.cause} }
 
 // carry sends the id and the trace of the request being served on.
 func (c caller) carry(ctx context.Context) context.Context {
@@ -140,17 +194,21 @@ type Failure struct {
 // FailureOf reads the failure that err carries. It is false for errors of the transport, such
 // as a service that cannot be reached, and for statuses of services that are not on the chassis.
 func FailureOf(err error) (Failure, bool) {
-	st, ok := status.FromError(err)
-	if !ok || err == nil {
+	carrier, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err)
+	if !ok {
 		return Failure{}, false
 	}
+	st := carrier.GRPCStatus()
 	f := Failure{Status: st.Code(), Message: st.Message()}
 	found := false
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:
 			number, err := strconv.Atoi(d.Metadata["code"])
-			if err != nil {
+			if err != nil || number < 1 {
 				continue
 			}
 			found = true
@@ -169,5 +227,8 @@ func FailureOf(err error) (Failure, bool) {
 			f.RetryAfter = d.RetryDelay.AsDuration()
 		}
 	}
-	return f, found
+	if !found {
+		return Failure{}, false
+	}
+	return f, true
 }

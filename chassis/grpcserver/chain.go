@@ -3,15 +3,19 @@ package grpcserver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -22,6 +26,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -31,7 +36,9 @@ type chain struct {
 	service  *chassis.Service
 	listener string
 	timeout  time.Duration
+	maxSend  int64
 	inFlight prometheus.Gauge
+	methods  map[string]*kpi.Route // of everything registered; not changed once it is served
 }
 
 // call is one call under way.
@@ -39,22 +46,24 @@ type call struct {
 	request.Info
 	chain *chain
 	start time.Time
-	agent string
 	bytes int64
 }
 
-// begin identifies a call and returns the context its handler gets.
+// begin identifies a call and returns the context its handler gets. A method that nobody
+// registered has no route: callers can make up any number of them.
 func (c *chain) begin(ctx context.Context, method string) (*call, context.Context) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	cl := &call{chain: c, start: time.Now(), agent: first(md, "user-agent")}
-	cl.Info = c.service.NewRequest(c.listener, first(md, "x-request-id"), first(md, "traceparent"))
-	cl.Route = method
+	cl := &call{chain: c, start: c.service.Clock().Now()}
+	cl.Info = c.service.NewRequest(c.listener, first(ctx, "x-request-id"), first(ctx, "traceparent"))
+	if c.methods[method] != nil {
+		cl.Route = method
+	}
 	c.inFlight.Inc()
 	return cl, request.With(ctx, &cl.Info)
 }
 
-func first(md metadata.MD, key string) string {
-	if v := md.Get(key); len(v) > 0 {
+// first is the first value that the caller sent under key.
+func first(ctx context.Context, key string) string {
+	if v := metadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
 		return v[0]
 	}
 	return ""
@@ -62,34 +71,53 @@ func first(md metadata.MD, key string) string {
 
 // intercept asks the world whether the method may run.
 func (cl *call) intercept(ctx context.Context) error {
+	if cl.Route == "" {
+		return nil
+	}
 	return cl.chain.service.Intercept(ctx, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
 }
 
-// end logs and counts the call and returns the error its caller sees.
-func (cl *call) end(ctx context.Context, err error) error {
-	took := time.Since(cl.start)
-	cl.chain.inFlight.Dec()
-	rec := accesslog.Record{
-		Client: clientAddr(ctx), Start: cl.start, Method: "POST", URI: cl.Route, Proto: "HTTP/2.0", Status: 200,
-		Bytes: cl.bytes, UserAgent: cl.agent, Duration: took, Route: cl.Route, RequestID: cl.ID, Listener: cl.Listener,
-	}
-	code := codes.OK
+// end logs and counts the call and returns the error its caller sees. Health probes have no
+// access line: they would drown the others.
+func (cl *call) end(ctx context.Context, method string, err error) error {
+	c := cl.chain
+	took := c.service.Clock().Now().Sub(cl.start)
+	c.inFlight.Dec()
+	code, number := codes.OK, 0
 	if err != nil {
-		err, rec.FailureCode = cl.answer(ctx, err)
+		err, number = cl.answer(ctx, err)
 		code = status.Code(err)
 	}
-	cl.chain.service.Metrics().Route(cl.Listener, cl.Route, "POST").ObserveGRPC(uint32(code), took, cl.bytes)
-	cl.chain.service.LogAccess(&rec)
+	route := c.methods[method]
+	if route == nil {
+		route = c.service.Metrics().Route(cl.Listener, "", "POST")
+	}
+	route.ObserveGRPC(uint32(code), took, cl.bytes)
+	if strings.HasPrefix(method, healthPrefix) {
+		return err
+	}
+	c.service.LogAccess(&accesslog.Record{
+		Client: clientAddr(ctx), Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200,
+		Bytes: cl.bytes, UserAgent: first(ctx, "user-agent"), Duration: took, Route: cl.Route, RequestID: cl.ID,
+		FailureCode: number, Listener: cl.Listener,
+	})
 	return err
 }
 
+var healthPrefix = "/" + healthpb.Health_ServiceDesc.ServiceName + "/"
+
 // answer makes the status that the caller sees. A status that a handler made itself is passed
-// on as it is, and counted under the chassis's code that is nearest to it.
+// on as it is, without what wraps it, and counted under the chassis's code that is nearest.
 func (cl *call) answer(ctx context.Context, err error) (error, int) {
 	_, declared := errors.AsType[failure.Failer](err)
-	if st, ok := status.FromError(err); ok && !declared {
+	own, hasStatus := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err)
+	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
+		st := own.GRPCStatus()
 		f, _ := cl.chain.service.Fail(ctx, nearest(st.Code()).Wrap(err))
-		return err, f.Code().Number()
+		return st.Err(), f.Code().Number()
 	}
 	f, id := cl.chain.service.Fail(ctx, err)
 	return Status(f, id).Err(), f.Code().Number()
@@ -118,7 +146,9 @@ func nearest(code codes.Code) *failure.Code {
 	return failure.Unclassified
 }
 
-// Status is f as it goes over the wire, with id as the error id.
+// Status is f as it goes over the wire, with id as the error id: the code's gRPC status and the
+// words for callers, google.rpc.ErrorInfo, and google.rpc.RetryInfo when f says how long to wait
+// before trying again.
 func Status(f *failure.Error, id string) *status.Status {
 	code := f.Code()
 	p := f.Problem(id)
@@ -136,10 +166,12 @@ func Status(f *failure.Error, id string) *status.Status {
 	if after := f.RetryAfter(); f.Retryable() && after > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 	}
-	if detailed, err := st.WithDetails(details...); err == nil {
-		return detailed
+	detailed, err := st.WithDetails(details...)
+	if err != nil {
+		// Only a status of OK has no details, and no code of a failure is that.
+		panic(err)
 	}
-	return st
+	return detailed
 }
 
 func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
@@ -150,28 +182,34 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		defer cancel()
 	}
 	_ = grpc.SetHeader(ctx, metadata.Pairs("x-request-id", cl.ID))
-	if err = cl.intercept(ctx); err == nil {
-		resp, err = guard(func() (any, error) { return handler(ctx, req) })
+	resp, err = guard(func() (any, error) {
+		if err := cl.intercept(ctx); err != nil {
+			return nil, err
+		}
+		return handler(ctx, req)
+	})
+	if err == nil {
+		err = cl.send(resp)
 	}
-	if m, ok := resp.(proto.Message); ok && err == nil {
-		cl.bytes = int64(proto.Size(m))
-	}
-	return resp, cl.end(ctx, err)
+	return resp, cl.end(ctx, info.FullMethod, err)
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	cl, ctx := c.begin(ss.Context(), info.FullMethod)
 	_ = ss.SetHeader(metadata.Pairs("x-request-id", cl.ID))
-	err := cl.intercept(ctx)
-	if err == nil {
-		_, err = guard(func() (any, error) { return nil, handler(srv, &serverStream{ss, ctx, cl}) })
-	}
-	return cl.end(ctx, err)
+	_, err := guard(func() (any, error) {
+		if err := cl.intercept(ctx); err != nil {
+			return nil, err
+		}
+		return nil, handler(srv, &serverStream{ss, ctx, cl})
+	})
+	return cl.end(ctx, info.FullMethod, err)
 }
 
-// unknown answers calls of methods that nobody registered; the interceptor has named them.
-func (c *chain) unknown(any, grpc.ServerStream) error {
-	return failure.UnknownRoute.New()
+// unknown answers calls of methods that nobody registered.
+func unknown(_ any, ss grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(ss)
+	return failure.UnknownRoute.With("method", failure.Safe(method))
 }
 
 // guard makes a failure of a panic.
@@ -194,21 +232,33 @@ type serverStream struct {
 func (s *serverStream) Context() context.Context { return s.ctx }
 
 func (s *serverStream) SendMsg(m any) error {
-	if pm, ok := m.(proto.Message); ok {
-		s.call.bytes += int64(proto.Size(pm))
+	if err := s.call.send(m); err != nil {
+		return err
 	}
 	return s.ServerStream.SendMsg(m)
 }
 
+// send counts a message that is about to be sent. One above the bound is a failure of the
+// service; grpc-go would answer RESOURCE_EXHAUSTED behind the chain's back.
+func (cl *call) send(m any) error {
+	pm, ok := m.(proto.Message)
+	if !ok {
+		return nil
+	}
+	size := int64(proto.Size(pm))
+	if size > cl.chain.maxSend {
+		return failure.Unclassified.Wrap(fmt.Errorf("the answer has %d bytes, more than the %d of max_send", size, cl.chain.maxSend))
+	}
+	cl.bytes += size
+	return nil
+}
+
 // clientAddr is the peer's address in its canonical form, the zero Addr for unix sockets.
 func clientAddr(ctx context.Context) netip.Addr {
-	p, ok := peer.FromContext(ctx)
-	if !ok || p.Addr == nil {
-		return netip.Addr{}
+	if p, ok := peer.FromContext(ctx); ok {
+		if tcp, ok := p.Addr.(*net.TCPAddr); ok {
+			return tcp.AddrPort().Addr().Unmap().WithZone("")
+		}
 	}
-	ap, err := netip.ParseAddrPort(p.Addr.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
+	return netip.Addr{}
 }

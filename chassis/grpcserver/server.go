@@ -22,19 +22,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net"
 	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
 // Config is one gRPC listener. A zero field means its default; where a bound can be switched
@@ -44,6 +46,7 @@ type Config struct {
 	TLS  chassis.TLSConfig `config:"tls"`
 
 	Reflection       bool          `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
+	MaxConns         int           `config:"max_conns" doc:"connections open at a time"`
 	MaxReceive       config.Size   `config:"max_receive" doc:"size of a message received"`
 	MaxSend          config.Size   `config:"max_send" doc:"size of a message sent"`
 	MaxHeader        config.Size   `config:"max_header" doc:"size of a call's metadata"`
@@ -56,6 +59,7 @@ type Config struct {
 // SetDefaults fills what is zero.
 func (c *Config) SetDefaults() {
 	set(&c.Addr, "127.0.0.1:0")
+	set(&c.MaxConns, 10_000)
 	set(&c.MaxReceive, 4<<20)
 	set(&c.MaxSend, 16<<20)
 	set(&c.MaxHeader, 16<<10)
@@ -65,19 +69,27 @@ func (c *Config) SetDefaults() {
 	set(&c.MaxAge, 30*time.Minute)
 }
 
-// Validate refuses an address that cannot be listened on and bounds below zero that have no
-// meaning.
+// Validate refuses an address that cannot be listened on and bounds that have no meaning.
 func (c *Config) Validate() error {
+	var errs []error
 	if err := chassis.ValidateAddr(c.Addr); err != nil {
-		return config.Invalid("addr", "%v", err)
+		errs = append(errs, config.Invalid("addr", "%w", err))
 	}
-	if c.MaxStreams < 0 {
-		return config.Invalid("max_streams", "want 1 or more, got %d", c.MaxStreams)
+	if c.MaxStreams < 0 || c.MaxStreams > math.MaxInt32 {
+		errs = append(errs, config.Invalid("max_streams", "want from 1 to %d, got %d", math.MaxInt32, c.MaxStreams))
 	}
-	if c.MaxReceive < 0 || c.MaxSend < 0 || c.MaxHeader < 0 {
-		return config.Invalid("max_receive", "sizes of messages must have a bound")
+	if c.HandshakeTimeout < 0 {
+		errs = append(errs, config.Invalid("handshake_timeout", "want more than 0, got %v", c.HandshakeTimeout))
 	}
-	return nil
+	for _, size := range []struct {
+		field string
+		value config.Size
+	}{{"max_receive", c.MaxReceive}, {"max_send", c.MaxSend}, {"max_header", c.MaxHeader}} {
+		if size.value < 0 || size.value > math.MaxInt32 {
+			errs = append(errs, config.Invalid(size.field, "want from 1 byte to %d, got %d", math.MaxInt32, int64(size.value)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func set[T comparable](field *T, value T) {
@@ -88,15 +100,22 @@ func set[T comparable](field *T, value T) {
 }
 
 // Serve serves what register registers on the listener called name. It belongs into Setup, and
-// its error is Setup's. Options are added to the chassis's own; interceptors given this way
-// run inside the chassis's.
+// its error is Setup's. Options are added to the chassis's own; interceptors given with
+// grpc.ChainUnaryInterceptor and grpc.ChainStreamInterceptor run inside the chassis's. The
+// health service (grpc.health.v1) is Serve's own and must not be registered.
 func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.ServiceRegistrar), opts ...grpc.ServerOption) error {
 	cfg.SetDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
 	tlsConfig, err := cfg.TLS.Load("h2")
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	c := &chain{service: s, listener: name, timeout: cfg.Timeout, inFlight: s.Metrics().InFlight(name)}
+	c := &chain{
+		service: s, listener: name, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend), inFlight: s.Metrics().InFlight(name),
+		methods: map[string]*kpi.Route{},
+	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(cfg.MaxReceive)),
 		grpc.MaxSendMsgSize(int(cfg.MaxSend)),
@@ -107,32 +126,37 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: max(cfg.MaxAge, 0)}),
 		grpc.ChainUnaryInterceptor(c.unary),
 		grpc.ChainStreamInterceptor(c.stream),
-		grpc.UnknownServiceHandler(c.unknown),
+		grpc.UnknownServiceHandler(unknown),
+		grpc.ForceServerCodecV2(newCodec()),
 	}
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), health: health.NewServer(), service: s}
-	register(srv.grpc)
-	srv.routes = srv.methods()
-	healthpb.RegisterHealthServer(srv.grpc, srv.health)
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), maxConns: cfg.MaxConns}
+	register(registrar{srv.grpc})
+	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
+	if slices.Contains(services, healthpb.Health_ServiceDesc.ServiceName) {
+		return fmt.Errorf("listener %q: %s was registered, which the chassis does", name, healthpb.Health_ServiceDesc.ServiceName)
+	}
+	routes := srv.methods()
+	healthpb.RegisterHealthServer(srv.grpc, newHealth(s, services))
 	if cfg.Reflection {
 		reflection.Register(srv.grpc)
 	}
-	srv.follow(s)
+	for _, method := range srv.methods() {
+		c.methods[method] = s.Metrics().Route(name, method, "POST")
+	}
 	protocol := "grpc"
 	if tlsConfig != nil {
 		protocol = "grpcs"
 	}
-	return s.Serve(name, protocol, cfg.Addr, srv, func() []string { return srv.routes })
+	return s.Serve(name, protocol, cfg.Addr, srv, func() []string { return slices.Clone(routes) })
 }
 
 // server is a gRPC server with the chassis's verbs.
 type server struct {
-	grpc    *grpc.Server
-	health  *health.Server
-	service *chassis.Service
-	routes  []string
+	grpc     *grpc.Server
+	maxConns int
 }
 
 // methods lists the full methods registered so far.
@@ -147,50 +171,9 @@ func (s *server) methods() []string {
 	return routes
 }
 
-// follow keeps the health service, for the whole server and for each service, in step with
-// the chassis's state and readiness checks.
-func (s *server) follow(svc *chassis.Service) {
-	names := []string{""}
-	for name := range s.grpc.GetServiceInfo() {
-		names = append(names, name)
-	}
-	report := func(ready bool) {
-		status := healthpb.HealthCheckResponse_NOT_SERVING
-		if ready {
-			status = healthpb.HealthCheckResponse_SERVING
-		}
-		for _, name := range names {
-			s.health.SetServingStatus(name, status)
-		}
-	}
-	report(false)
-	svc.OnState(func(state chassis.State) {
-		if state == chassis.StateDraining {
-			s.health.Shutdown() // NOT_SERVING, and later reports change nothing
-			return
-		}
-		report(state == chassis.StateReady)
-	})
-	svc.Go("grpc health", func(ctx context.Context) error {
-		tick := time.NewTicker(healthPeriod)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-				report(svc.ReadyError(ctx) == nil)
-			}
-		}
-	})
-}
-
-// healthPeriod is how soon the health service notices that a readiness check fails.
-const healthPeriod = time.Second
-
 // Serve implements chassis.Server.
 func (s *server) Serve(l net.Listener) error {
-	err := s.grpc.Serve(l)
+	err := s.grpc.Serve(chassis.LimitConns(l, s.maxConns))
 	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
@@ -198,8 +181,8 @@ func (s *server) Serve(l net.Listener) error {
 }
 
 // Drain implements chassis.Server: streams learn by chassis.Draining that they are to end.
-// GracefulStop waits for streams for ever; Close releases it unless a handler ignores its
-// context, and then nothing here waits for it.
+// GracefulStop waits for handlers without a bound; after a Close it waits only for those that
+// ignore the end of their context, and then nobody waits for it.
 func (s *server) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -214,20 +197,8 @@ func (s *server) Drain(ctx context.Context) error {
 	}
 }
 
-// Close implements chassis.Server. grpc-go's Stop waits for handlers, so it is not waited for:
-// a handler that ignores its context must not hold the process.
+// Close implements chassis.Server.
 func (s *server) Close() error {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.grpc.Stop()
-	}()
-	select {
-	case <-stopped:
-	case <-time.After(stopGrace):
-	}
+	s.grpc.Stop()
 	return nil
 }
-
-// stopGrace is how long handlers have to notice that their contexts ended.
-const stopGrace = 100 * time.Millisecond
