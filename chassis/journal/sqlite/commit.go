@@ -1,0 +1,291 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
+)
+
+const (
+	lockPoll = 250 * time.Microsecond // between attempts to get the write lock
+	lockWait = 5 * time.Second        // after which the attempt fails with ErrBusy
+)
+
+// begin opens a write transaction, waiting for the lock up to patience. SQLite's own way of waiting
+// backs off to 100 ms and starves beside a busy process (worst append measured: 972 ms), so this
+// one asks often. onBusy, unless nil, is called when the lock was found taken.
+func begin(ctx context.Context, c *conn, patience time.Duration, onBusy func()) error {
+	var deadline time.Time
+	for {
+		err := c.query("BEGIN IMMEDIATE").run()
+		if err == nil || diagnose(err) != faultBusy {
+			return err
+		}
+		if onBusy != nil {
+			onBusy()
+		}
+		now := time.Now()
+		if deadline.IsZero() {
+			deadline = now.Add(patience)
+		} else if now.After(deadline) {
+			return fmt.Errorf("no write lock within %v: %w", patience, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		time.Sleep(lockPoll)
+	}
+}
+
+// rollback undoes the transaction if SQLite has not done so itself.
+func rollback(c *sqlite.Conn) {
+	if !c.AutocommitEnabled() {
+		// It can fail only where the transaction failed before, and that error is the one to tell.
+		_ = exec(c, "ROLLBACK")
+	}
+}
+
+// A committer runs transactions on its connection. It is used by one goroutine at a time.
+type committer struct {
+	*conn
+	clock    clock.Clock
+	patience time.Duration    // with other processes that write
+	head     journal.Position // after the last transaction
+	failed   error            // once set, nothing is written any more
+	onBusy   func()           // the write lock was found taken
+	onPeer   func()           // there are events that this committer did not write
+
+	record []byte // being stored
+	seen   batch  // being compared
+}
+
+// commit stores the requests of the group in one transaction and sets version or err of each. It
+// reports whether the journal has new events.
+func (t *committer) commit(group []*request) (stored bool) {
+	for len(group) > 0 {
+		if t.failed != nil {
+			fail(group, t.failed)
+			return false
+		}
+		culprit, err := t.transact(group)
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, errNothing):
+			return false
+		case culprit == nil:
+			fail(group, err)
+			return false
+		}
+		// What this request did is undone together with the rest, so the rest goes again.
+		culprit.err = fmt.Errorf("append to stream %q: %w", culprit.stream, err)
+		group = slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return r == culprit })
+	}
+	return false
+}
+
+// errNothing says that a transaction found nothing to store.
+var errNothing = errors.New("nothing to store")
+
+func fail(group []*request, err error) {
+	for _, r := range group {
+		r.version, r.err = 0, fmt.Errorf("append to stream %q: %w", r.stream, err)
+	}
+}
+
+// transact tries the whole group. An error with a culprit concerns that request alone; any other
+// error all of them. In both cases the transaction is undone.
+func (t *committer) transact(group []*request) (culprit *request, err error) {
+	defer func() {
+		if err != nil {
+			rollback(t.Conn)
+		}
+	}()
+	err = begin(context.Background(), t.conn, t.patience, t.onBusy)
+	var head journal.Position
+	if err == nil {
+		head, err = t.conn.head()
+	}
+	if err != nil {
+		return nil, t.failure(err)
+	}
+	if head != t.head {
+		t.head = head
+		t.onPeer()
+	}
+	now := t.clock.Now().UnixNano()
+	for _, r := range group {
+		r.version, r.err = 0, nil
+		refusal, err := t.apply(r, &head, now)
+		if err != nil {
+			if diagnose(err) == faultRequest {
+				return r, err
+			}
+			return nil, t.failure(err)
+		}
+		r.err = refusal
+	}
+	if head == t.head {
+		return nil, errNothing
+	}
+	if err := t.end(); err != nil {
+		return nil, err
+	}
+	t.head = head
+	return nil, nil
+}
+
+// end commits.
+func (t *committer) end() error {
+	if err := t.query("COMMIT").run(); err != nil {
+		if err = t.failure(err); t.failed != nil {
+			// The commit may have reached the disk before the error did.
+			err = fmt.Errorf("%w: %w", journal.ErrUnknownOutcome, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// failure says what an error of the transaction means, and stops the journal when it means that
+// the storage failed.
+func (t *committer) failure(err error) error {
+	f := diagnose(err)
+	err = f.mark(err)
+	if f == faultStorage {
+		t.failed = err
+	}
+	return err
+}
+
+// apply does one request at the given head, which it moves. A refusal is the answer to a request
+// that wrote nothing; err is an error of SQLite.
+func (t *committer) apply(r *request, head *journal.Position, now int64) (refusal, err error) {
+	stream, err := t.find(r.stream)
+	if err != nil {
+		return nil, err
+	}
+	if r.events[0].ID != "" {
+		last, refusal, err := t.repeated(stream, r)
+		if err != nil || refusal != nil || last != 0 {
+			r.version = last
+			return refusal, err
+		}
+	}
+	version, err := t.version(stream)
+	if err != nil {
+		return nil, err
+	}
+	if !r.expect.Met(version) {
+		return &journal.ConflictError{Stream: r.stream, Expected: r.expect, Actual: version}, nil
+	}
+	if stream == 0 {
+		if stream, err = t.addStream(r.stream); err != nil {
+			return nil, err
+		}
+	}
+	for i := range r.events {
+		*head++
+		if err := t.addEvent(&r.events[i], stream, version, *head, now); err != nil {
+			return nil, err
+		}
+		version = *head
+	}
+	r.version = version
+	return nil, nil
+}
+
+// repeated looks for events with the IDs of the request. It returns the version that the request
+// had when it was stored before, 0 when it was not.
+func (t *committer) repeated(stream int64, r *request) (last journal.Version, refusal, err error) {
+	var taken *journal.IDReusedError
+	missing, same := 0, true
+	for i := range r.events {
+		pos, equal, err := t.lookup(stream, &r.events[i])
+		if err != nil {
+			return 0, nil, err
+		}
+		if pos == 0 {
+			missing++
+			continue
+		}
+		if taken == nil || same && !equal {
+			taken = &journal.IDReusedError{Stream: r.stream, ID: r.events[i].ID, Position: pos}
+		}
+		same = same && equal && (i == 0 || pos == last+1)
+		last = pos
+	}
+	switch {
+	case taken == nil:
+		return 0, nil, nil
+	case missing > 0 || !same:
+		return 0, taken, nil
+	}
+	return last, nil, nil
+}
+
+// lookup finds the event of the stream that has the ID of e, and compares it with e. Position 0
+// means that the ID is free.
+func (t *committer) lookup(stream int64, e *journal.Event) (pos journal.Position, equal bool, err error) {
+	if own, made := t.salt.owns(e.ID); made {
+		in, equal, err := t.compare(own, e)
+		if err != nil || in == stream || in == 0 {
+			// An ID that this journal will make one day is not free either.
+			return own, equal, err
+		}
+		// The event was copied here from another stream.
+	}
+	n, err := t.query(queryID).number(1, stream).text(2, e.ID).one()
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	pos = journal.Position(n)
+	_, equal, err = t.compare(pos, e)
+	return pos, equal, err
+}
+
+// compare returns which stream the event at pos is in, 0 when there is none, and whether it has
+// the type and the data of e.
+func (t *committer) compare(pos journal.Position, e *journal.Event) (stream int64, equal bool, err error) {
+	q := t.query(queryEvent).number(1, int64(pos))
+	defer q.end()
+	row, err := q.next()
+	if err != nil || !row {
+		return 0, false, err
+	}
+	stream = q.stmt.ColumnInt64(1)
+	t.seen.chunk = t.seen.chunk[:0]
+	r, err := decodeRecord(pos, stream, t.seen.blob(q.stmt))
+	if err != nil {
+		return 0, false, err
+	}
+	sameID := len(r.id) == 0 || string(r.id) == e.ID
+	return stream, sameID && string(r.eventType) == e.Type && string(r.data) == string(e.Data), nil
+}
+
+// addStream gives a new stream the next number.
+func (t *committer) addStream(name string) (int64, error) {
+	last, err := t.query(queryNumber).one()
+	if err != nil {
+		return 0, err
+	}
+	stream := last + 1
+	return stream, t.query(insertStream).number(1, stream).text(2, name).number(3, int64(streamSum(stream, name))).run()
+}
+
+// addEvent stores an event at pos.
+func (t *committer) addEvent(e *journal.Event, stream int64, prev, pos journal.Position, now int64) error {
+	t.record = appendRecord(t.record[:0], pos, stream, prev, now, e)
+	err := t.query(insertEvent).number(1, int64(pos)).number(2, stream).blob(3, t.record).run()
+	if err == nil && e.ID != "" {
+		err = t.query(insertID).number(1, stream).text(2, e.ID).number(3, int64(pos)).run()
+	}
+	return err
+}

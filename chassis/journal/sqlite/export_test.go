@@ -1,0 +1,41 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
+)
+
+// SetMaxPages makes the disk of a file as small as n pages. No append may be going on.
+func SetMaxPages(j journal.Journal, n int) error {
+	return exec(j.(*store).writer.Conn, fmt.Sprintf("PRAGMA max_page_count = %d", n))
+}
+
+// SetPatience is how long appends wait for other writers. No append may be going on.
+func SetPatience(j journal.Journal, d time.Duration) { j.(*store).writer.patience = d }
+
+// Borrow takes a connection from readers until release is called.
+func Borrow(ctx context.Context, j journal.Journal) (release func(), err error) {
+	p := j.(*store).pool
+	c, err := p.acquire(ctx)
+	return func() { p.release(c) }, err
+}
+
+// Queued is how many appends wait to be taken.
+func Queued(j journal.Journal) int { return len(j.(*store).writer.queue) }
+
+// Watchers is how many subscriptions there are.
+func Watchers(j journal.Journal) int {
+	h := j.(*store).hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.watchers
+}
+
+const (
+	WholeCheck  = wholeCheck
+	NewestCheck = newestCheck
+	MaxWaiting  = maxWaiting
+)

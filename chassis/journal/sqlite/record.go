@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
+)
+
+// A record is what the row of an event holds besides its position and its stream's number, in one
+// blob, because each column costs a replay some 10 % of its speed:
+//
+//	 0  format, 1
+//	 1  CRC-32C of position and stream (8 bytes each), and of the blob from byte 5
+//	 5  position of the event before this one in its stream, 0 for none
+//	13  time in nanoseconds since 1970
+//	21  length of the type
+//	22  length of the ID, 0 when the journal made it
+//	23  type, ID, data
+//
+// Numbers are little-endian. The slices of a record that was decoded are parts of the blob.
+type record struct {
+	prev          journal.Position
+	at            int64
+	eventType, id []byte
+	data          []byte
+}
+
+const (
+	recordFormat = 1
+	recordHeader = 23
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// recordSum is the CRC-32C (RFC 3720, appendix B.4) of a row.
+func recordSum(pos journal.Position, stream int64, blob []byte) uint32 {
+	var key [16]byte
+	binary.LittleEndian.PutUint64(key[:8], uint64(pos))
+	binary.LittleEndian.PutUint64(key[8:], uint64(stream))
+	return crc32.Update(crc32.Checksum(key[:], castagnoli), castagnoli, blob[5:])
+}
+
+// streamSum is the CRC-32C of a row of streams.
+func streamSum(stream int64, name string) uint32 {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+len(name)), uint64(stream))
+	return crc32.Checksum(append(b, name...), castagnoli)
+}
+
+// appendRecord appends the blob of an event to an empty b.
+func appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Position, at int64, e *journal.Event) []byte {
+	b = append(b, recordFormat, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint64(b, uint64(prev))
+	b = binary.LittleEndian.AppendUint64(b, uint64(at))
+	b = append(b, byte(len(e.Type)), byte(len(e.ID)))
+	b = append(b, e.Type...)
+	b = append(b, e.ID...)
+	b = append(b, e.Data...)
+	binary.LittleEndian.PutUint32(b[1:], recordSum(pos, stream, b))
+	return b
+}
+
+// decodeRecord takes apart the blob of the row at pos. It never returns what was not written.
+func decodeRecord(pos journal.Position, stream int64, b []byte) (r record, err error) {
+	if len(b) < recordHeader || b[0] != recordFormat {
+		return r, fmt.Errorf("%w: the event at position %d has no record of format %d", journal.ErrCorrupt, pos, recordFormat)
+	}
+	types := recordHeader + int(b[21])
+	ids := types + int(b[22])
+	if len(b) < ids || binary.LittleEndian.Uint32(b[1:]) != recordSum(pos, stream, b) {
+		return r, fmt.Errorf("%w: the checksum of the event at position %d is wrong", journal.ErrCorrupt, pos)
+	}
+	return record{
+		prev:      journal.Position(binary.LittleEndian.Uint64(b[5:])),
+		at:        int64(binary.LittleEndian.Uint64(b[13:])),
+		eventType: b[recordHeader:types],
+		id:        b[types:ids],
+		data:      b[ids:],
+	}, nil
+}
