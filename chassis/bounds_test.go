@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,6 +245,87 @@ func TestHandlersHaveADeadline(t *testing.T) {
 			t.Errorf("without bounds: %d %q", a.StatusCode, a.body)
 		}
 		off.stop()
+	})
+}
+
+func TestAContextMadeOfARequestsEndsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		h := start(t, options{pipes: true, http: chassis.HTTPConfig{Timeout: 3 * time.Second}}, serve(routes(map[string]chassis.Handler{
+			"GET /": func(_ http.ResponseWriter, r *http.Request) error {
+				ctx := r.Context()
+				if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != 3*time.Second || ctx.Err() != nil || ctx.Value(key{}) != nil {
+					t.Errorf("context %v", ctx)
+				}
+				child, cancel := context.WithCancel(context.WithValue(ctx, key{}, 1))
+				defer cancel()
+				late, cancelLate := context.WithTimeout(child, time.Hour)
+				defer cancelLate()
+				var done sync.WaitGroup
+				for _, ctx := range []context.Context{ctx, child, late} {
+					done.Go(func() {
+						<-ctx.Done()
+						if !errors.Is(ctx.Err(), context.DeadlineExceeded) || chassis.Draining(ctx) == nil {
+							t.Errorf("ended with %v", ctx.Err())
+						}
+					})
+				}
+				done.Wait()
+				return late.Err()
+			},
+		})))
+		begin := time.Now()
+		if p := h.get("/").problem(t); p.Code != 504 || time.Since(begin) != 3*time.Second {
+			t.Errorf("%+v after %v", p, time.Since(begin))
+		}
+		h.stop()
+	})
+}
+
+func TestBoundsAroundARouterHoldInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := func(_ http.ResponseWriter, r *http.Request) error {
+			<-r.Context().Done()
+			return r.Context().Err()
+		}
+		inner := chassis.NewRouter()
+		inner.Handle("GET /in/quick", wait, chassis.Timeout(time.Second))
+		inner.Handle("GET /in/slow", wait, chassis.Timeout(time.Hour))
+		inner.Handle("GET /in/stream", wait, chassis.Stream())
+		inner.Handle("POST /in/large", bodies, chassis.MaxBody(1<<20))
+		mounted := chassis.NewRouter()
+		mounted.Mount("/in/", inner, chassis.Timeout(5*time.Second), chassis.MaxBody(10))
+		patient := chassis.NewRouter()
+		patient.Use(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+				defer cancel()
+				next.ServeHTTP(w, r.WithContext(ctx))
+			})
+		})
+		patient.Mount("/", inner, chassis.Stream(), chassis.MaxBody(10))
+		adopted := http.HandlerFunc(inner.ServeHTTP)
+		for name, c := range map[string]struct {
+			cfg chassis.HTTPConfig
+			h   http.Handler
+		}{
+			"mounted":               {chassis.HTTPConfig{}, mounted},
+			"adopted":               {chassis.HTTPConfig{Timeout: 5 * time.Second, MaxBody: 10}, adopted},
+			"with its own deadline": {chassis.HTTPConfig{}, patient},
+		} {
+			h := start(t, options{pipes: true, http: c.cfg}, serve(c.h))
+			for path, want := range map[string]time.Duration{"quick": time.Second, "slow": 5 * time.Second, "stream": 5 * time.Second} {
+				begin := time.Now()
+				if p := h.get("/in/" + path).problem(t); p.Code != 504 || time.Since(begin) != want {
+					t.Errorf("%s: %s: %+v after %v", name, path, p, time.Since(begin))
+				}
+			}
+			if p := h.do(h.request("POST", "/in/large", strings.NewReader("more than ten"))).problem(t); p.Code != 413 {
+				t.Errorf("%s: %+v", name, p)
+			}
+			h.wantMetric(1, "requests_total", "route", "GET /in/quick", "code", "504")
+			h.stop()
+		}
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +17,9 @@ import (
 )
 
 // exchange is one HTTP request and its answer. It is the context of the request as well, which
-// spares an allocation.
+// spares allocations: a deadline costs nothing until somebody waits for it.
 type exchange struct {
-	context.Context
+	context.Context // of the request as net/http made it, with Info: it ends when the caller leaves
 	request.Info
 	endpoint *endpoint
 	response response  // what reaches the connection
@@ -30,16 +31,76 @@ type exchange struct {
 	// handler's.
 	unread  atomic.Pointer[failure.Error]
 	aborted bool // the answer was cut off
+
+	mu       sync.Mutex
+	deadline time.Time       // of the handler, zero for none
+	bounded  context.Context // Context with the deadline, once somebody has asked for Done
+	cancel   context.CancelFunc
 }
+
+// bound sets the deadline, and reports false when it is too late for that: it has been set
+// already, or somebody waits for the context's end.
+func (ex *exchange) bound(deadline time.Time) bool {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.bounded != nil || !ex.deadline.IsZero() {
+		return false
+	}
+	ex.deadline = deadline
+	return true
+}
+
+// whole is Context with the deadline.
+func (ex *exchange) whole() context.Context {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	switch {
+	case ex.bounded != nil:
+	case ex.deadline.IsZero():
+		ex.bounded = ex.Context
+	default:
+		ex.bounded, ex.cancel = context.WithDeadline(ex.Context, ex.deadline)
+	}
+	return ex.bounded
+}
+
+// release frees what waiting for the deadline took.
+func (ex *exchange) release() {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.cancel != nil {
+		ex.cancel()
+	}
+}
+
+// Deadline implements context.Context.
+func (ex *exchange) Deadline() (time.Time, bool) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return ex.deadline, !ex.deadline.IsZero()
+}
+
+// Done implements context.Context.
+func (ex *exchange) Done() <-chan struct{} { return ex.whole().Done() }
+
+// Err implements context.Context.
+func (ex *exchange) Err() error { return ex.whole().Err() }
 
 type exchangeKey struct{}
 
-// Value implements context.Context.
+// Value implements context.Context. Asked by package context for the context that Done is of, it
+// must answer with the same, or each context made of this one would need a goroutine.
 func (ex *exchange) Value(key any) any {
 	if key == (exchangeKey{}) {
 		return ex
 	}
-	return ex.Context.Value(key)
+	ex.mu.Lock()
+	ctx := ex.bounded
+	ex.mu.Unlock()
+	if ctx == nil {
+		ctx = ex.Context
+	}
+	return ctx.Value(key)
 }
 
 func exchangeOf(ctx context.Context) *exchange {
@@ -74,7 +135,7 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 	if options.timeout != 0 {
 		timeout = options.timeout
 	}
-	if timeout <= 0 {
+	if timeout <= 0 || ex.bound(time.Now().Add(timeout)) {
 		return r, func() {}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
@@ -111,7 +172,7 @@ func (b *body) Read(p []byte) (int, error) {
 		f = failure.From(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		f = failure.TooSlow.Wrap(err)
-	case b.exchange.Err() != nil:
+	case b.exchange.Context.Err() != nil:
 		f = failure.CallerLeft.Wrap(err)
 	default:
 		f = failure.Malformed.Wrap(err)
@@ -136,7 +197,7 @@ func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request) {
 // fail answers err. Once an answer has begun, cutting it is the only way left to say that it is
 // none.
 func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f, id := ex.endpoint.service.Fail(ex, ex.blameBody(err))
+	f, id := ex.endpoint.service.Fail(ex.Context, ex.blameBody(err))
 	ex.failed = f
 	ex.mustNotHaveBegun()
 	code := f.Code()
@@ -162,7 +223,7 @@ func (ex *exchange) page(w http.ResponseWriter, r *http.Request, p failure.Probl
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			ex.endpoint.service.Fail(ex, failure.Recovered(v, debug.Stack()))
+			ex.endpoint.service.Fail(ex.Context, failure.Recovered(v, debug.Stack()))
 			ex.mustNotHaveBegun()
 			done = false
 		}
@@ -194,6 +255,7 @@ func (ex *exchange) blameBody(err error) error {
 
 // end writes the access line and counts the request.
 func (ex *exchange) end(r *http.Request) {
+	ex.release()
 	e := ex.endpoint
 	took := e.service.world.Clock.Now().Sub(ex.start)
 	e.inFlight.Dec()

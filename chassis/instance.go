@@ -220,7 +220,7 @@ func (i *Instance) open(ctx context.Context, setup func(context.Context) error) 
 		s.log.Error("Setup panicked", append(fields, zap.Error(err))...)
 	}
 	if errors.Is(err, errStuck) {
-		return fmt.Errorf("Setup %w: its context ended %v ago", errStuck, s.settings.Drain.Timeout)
+		return fmt.Errorf("setup %w: its context ended %v ago", errStuck, s.settings.Drain.Timeout)
 	}
 	return err
 }

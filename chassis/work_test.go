@@ -18,7 +18,6 @@ import (
 )
 
 func TestBackgroundWorkRunsFromReadyUntilTheListenersAreDrained(t *testing.T) {
-	type key struct{}
 	entered := make(chan struct{})
 	began, ended := make(chan chassis.State, 2), make(chan string, 2)
 	work := func(s *chassis.Service, name string) func(context.Context) error {

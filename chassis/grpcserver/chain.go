@@ -49,6 +49,21 @@ type call struct {
 	bytes int64
 }
 
+func newChain(s *chassis.Service, listener string, cfg Config) *chain {
+	return &chain{
+		service: s, listener: listener, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend),
+		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
+	}
+}
+
+// add makes the metrics of methods, which stand at zero before the first call: a rate does not
+// see the step from nothing to one.
+func (c *chain) add(methods []string) {
+	for _, method := range methods {
+		c.methods[method] = c.service.Metrics().Route(c.listener, method, "POST")
+	}
+}
+
 // begin identifies a call and returns the context its handler gets. A method that nobody
 // registered has no route: callers can make up any number of them.
 func (c *chain) begin(ctx context.Context, method string) (*call, context.Context) {
@@ -85,7 +100,7 @@ func (cl *call) end(ctx context.Context, method string, err error) error {
 	c.inFlight.Dec()
 	code, number := codes.OK, 0
 	if err != nil {
-		err, number = cl.answer(ctx, err)
+		number, err = cl.answer(ctx, err)
 		code = status.Code(err)
 	}
 	route := c.methods[method]
@@ -106,9 +121,9 @@ func (cl *call) end(ctx context.Context, method string, err error) error {
 
 var healthPrefix = "/" + healthpb.Health_ServiceDesc.ServiceName + "/"
 
-// answer makes the status that the caller sees. A status that a handler made itself is passed
+// answer makes the status that the caller sees, and the number of the failure it is counted as. A status that a handler made itself is passed
 // on as it is, without what wraps it, and counted under the chassis's code that is nearest.
-func (cl *call) answer(ctx context.Context, err error) (error, int) {
+func (cl *call) answer(ctx context.Context, err error) (number int, answer error) {
 	_, declared := errors.AsType[failure.Failer](err)
 	own, hasStatus := errors.AsType[interface {
 		error
@@ -117,10 +132,10 @@ func (cl *call) answer(ctx context.Context, err error) (error, int) {
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
 		f, _ := cl.chain.service.Fail(ctx, nearest(st.Code()).Wrap(err))
-		return st.Err(), f.Code().Number()
+		return f.Code().Number(), st.Err()
 	}
 	f, id := cl.chain.service.Fail(ctx, err)
-	return Status(f, id).Err(), f.Code().Number()
+	return f.Code().Number(), Status(f, id).Err()
 }
 
 // nearest is the chassis's code for a plain gRPC status.

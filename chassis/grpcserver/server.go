@@ -36,7 +36,6 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
-	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
 // Config is one gRPC listener. A zero field means its default; where a bound can be switched
@@ -112,10 +111,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	c := &chain{
-		service: s, listener: name, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend), inFlight: s.Metrics().InFlight(name),
-		methods: map[string]*kpi.Route{},
-	}
+	c := newChain(s, name, cfg)
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(cfg.MaxReceive)),
 		grpc.MaxSendMsgSize(int(cfg.MaxSend)),
@@ -143,9 +139,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if cfg.Reflection {
 		reflection.Register(srv.grpc)
 	}
-	for _, method := range srv.methods() {
-		c.methods[method] = s.Metrics().Route(name, method, "POST")
-	}
+	c.add(srv.methods())
 	protocol := "grpc"
 	if tlsConfig != nil {
 		protocol = "grpcs"

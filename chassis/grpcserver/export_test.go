@@ -1,0 +1,16 @@
+package grpcserver
+
+import (
+	"google.golang.org/grpc"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+)
+
+// UnaryChain is what a call goes through around its method, for benchmarks without a connection.
+func UnaryChain(s *chassis.Service, listener, method string) grpc.UnaryServerInterceptor {
+	var cfg Config
+	cfg.SetDefaults()
+	c := newChain(s, listener, cfg)
+	c.add([]string{method})
+	return c.unary
+}
