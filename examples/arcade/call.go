@@ -1,0 +1,79 @@
+package arcade
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
+	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
+)
+
+// call asks the game service with the configured deadline, or the request's own when that is
+// sooner. Its error is a failure of the arcade.
+func call[Req, Resp any](ctx context.Context, s *site, method func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Game.Timeout)
+	defer cancel()
+	resp, err := method(ctx, req)
+	if err != nil {
+		var none Resp
+		return none, relay(err)
+	}
+	return resp, nil
+}
+
+// gameByID is the game as it stands.
+func (s *site) gameByID(ctx context.Context, id string) (*gamev1.Game, error) {
+	resp, err := call(ctx, s, s.games.GetGame, &gamev1.GetGameRequest{GameId: id})
+	if err != nil {
+		return nil, err
+	}
+	return resp.GetGame(), nil
+}
+
+// relay is what the arcade answers when the game service answered err.
+func relay(err error) error {
+	f, ok := grpcclient.FailureOf(err)
+	var code *failure.Code
+	if ok && f.Set == "game" {
+		code = relayed[f.Code]
+	}
+	if code == nil {
+		code = byStatus(status.Code(err), ok)
+	}
+	e := code.Wrap(err)
+	if ok && f.RetryAfter > 0 && code.Retryable() {
+		e = e.After(f.RetryAfter)
+	}
+	if ok && code == errRefused {
+		e = e.With("reason", failure.Safe(f.Message))
+	}
+	if ok && f.ID != "" {
+		e = e.With("game_error_id", f.ID)
+	}
+	return e
+}
+
+// byStatus is the failure for a gRPC status; answered says that it came from the service.
+func byStatus(c codes.Code, answered bool) *failure.Code {
+	switch c {
+	case codes.Canceled:
+		return failure.CallerLeft
+	case codes.DeadlineExceeded:
+		return errSlow
+	case codes.Unavailable:
+		if answered {
+			return errBusy // it drains, or something it needs does not answer
+		}
+		return errUnreachable
+	case codes.ResourceExhausted:
+		return errBusy
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
+		codes.Unauthenticated, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange:
+		return errRefused
+	}
+	return errBroken
+}
