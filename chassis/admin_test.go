@@ -177,7 +177,7 @@ func TestTheStatusPageShowsWhatGoesOn(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<h1>game</h1>", `class="pill ready"`, "&lt;gone&gt;", "<code>" + h.Addr("http").String() + "</code>", "<code>GET /full</code>",
-		"<code>test 1001</code>", "column is full", "<code>motto</code>", "&lt;script&gt;", "[redacted]", `<p class="none">None.</p>`, "0.", " ms", " MiB",
+		"<code>test 1001</code>", "column is full", "<code>motto</code>", "&lt;script&gt;", "[redacted]", `<p class="none">None.</p>`, "0.", " ms", " MiB", "Routes without a request so far: 0.",
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("%s is missing", want)

@@ -77,6 +77,17 @@ type statusConfig struct {
 	Source string `json:"source"`
 }
 
+// Quiet is the number of routes that nobody has asked yet; the page leaves them out.
+func (s status) Quiet() int {
+	n := 0
+	for _, r := range s.Routes {
+		if r.Requests == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // status collects what the page shows.
 func (s *Service) status(r *http.Request) status {
 	var mem runtime.MemStats
