@@ -127,10 +127,11 @@ func checkAllOrNone(p *probe) {
 	}
 	many := numbered(journal.MaxEvents)
 	last := p.must("a", journal.At(v), many...)
-	got := p.stream("a")[1:]
-	if len(got) != len(many) || got[len(got)-1].Position != last {
-		p.Fatalf("an append of %d events to version %d stored %d of them", len(many), last, len(got))
+	got := p.stream("a")
+	if len(got) != 1+len(many) || got[len(many)].Position != last {
+		p.Fatalf("after an append of %d events to version %d a stream of one holds %d", len(many), last, len(got))
 	}
+	got = got[1:]
 	for i := range got {
 		if string(got[i].Data) != string(many[i].Data) {
 			p.Fatalf("event %d of an append says %q, want %q", i, got[i].Data, many[i].Data)
@@ -227,6 +228,9 @@ func checkReusedIDs(p *probe) {
 	v := p.must("s", journal.NoStream, identified("1", "a"), identified("2", "b"))
 	made := p.must("s", journal.At(v), event("no ID"))
 	stored := p.stream("s")
+	if len(stored) != 3 {
+		p.Fatalf("the stream holds %q", data(stored))
+	}
 	bad := map[string][]journal.Event{
 		"other data":         {identified("1", "A"), identified("2", "b")},
 		"other type":         {{ID: "1", Type: "other", Data: []byte("a")}, identified("2", "b")},

@@ -40,6 +40,7 @@ func checkOrder(p *probe) {
 	const writers, each = 32, 20
 	w := p.watch(0, journal.Filter{})
 	var group sync.WaitGroup
+	defer group.Wait()
 	for i := range writers {
 		group.Go(func() {
 			for k := range each {

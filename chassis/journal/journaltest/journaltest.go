@@ -28,8 +28,9 @@ const patience = 30 * time.Second
 type Option func(*suite)
 
 type suite struct {
-	open   func(testing.TB) journal.Journal
-	reopen func(testing.TB, journal.Journal) journal.Journal
+	open     func(testing.TB) journal.Journal
+	reopen   func(testing.TB, journal.Journal) journal.Journal // nil when the journal cannot be opened again
+	patience time.Duration
 }
 
 // Reopen has Run check what a journal must keep when it is closed and opened again. reopen is
@@ -44,7 +45,10 @@ func Reopen(reopen func(t *testing.T, closed journal.Journal) journal.Journal) O
 // per rule. It closes them; closing one again must do nothing.
 func Run(t *testing.T, open func(t *testing.T) journal.Journal, options ...Option) {
 	t.Helper()
-	s := suite{open: func(t testing.TB) journal.Journal { return open(t.(*testing.T)) }}
+	s := suite{
+		open:     func(t testing.TB) journal.Journal { return open(t.(*testing.T)) },
+		patience: patience,
+	}
 	for _, o := range options {
 		o(&s)
 	}
@@ -77,7 +81,7 @@ func (r rule) run(t testing.TB, s suite) {
 	if j == nil {
 		t.Fatal("open returned no journal")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), s.patience)
 	p := &probe{TB: t, Journal: j, ctx: ctx, suite: s}
 	defer func() {
 		cancel()

@@ -97,6 +97,9 @@ func checkFilters(p *probe) {
 		p.must(fmt.Sprintf("%c-%d", 'a'+i%2, i%10), journal.Any, journal.Event{Type: fmt.Sprintf("t%d", i%3), Data: []byte(fmt.Sprint(i))})
 	}
 	everything := p.all(0, journal.Filter{})
+	if len(everything) != 600 {
+		p.Fatalf("the journal holds %d events, want 600", len(everything))
+	}
 	for _, f := range []journal.Filter{
 		{Stream: "a-0"},
 		{Stream: "a-0", Types: []string{"t0"}},
