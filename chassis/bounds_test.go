@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -280,6 +281,23 @@ func TestAContextMadeOfARequestsEndsWithIt(t *testing.T) {
 		}
 		h.stop()
 	})
+}
+
+func TestContextsMadeOfARequestsNeedNoGoroutines(t *testing.T) {
+	h := start(t, options{}, serve(routes(map[string]chassis.Handler{
+		"GET /": func(_ http.ResponseWriter, r *http.Request) error {
+			before := runtime.NumGoroutine()
+			for range 100 {
+				_, cancel := context.WithCancel(r.Context())
+				defer cancel()
+			}
+			if n := runtime.NumGoroutine() - before; n > 50 {
+				t.Errorf("%d goroutines watch over 100 contexts", n)
+			}
+			return nil
+		},
+	})))
+	h.get("/")
 }
 
 func TestBoundsAroundARouterHoldInIt(t *testing.T) {

@@ -128,7 +128,8 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 		r.Body = b
 	}
 	if options.streams {
-		ex.liftBodyDeadline()
+		// The body may come at any pace as well.
+		_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
 		return r, func() {}
 	}
 	timeout := cfg.Timeout
@@ -142,12 +143,6 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 	return r.WithContext(ctx), cancel
 }
 
-// liftBodyDeadline ends the bound on the time that the body takes. On HTTP/1 the deadline is the
-// connection's, and would end the request's context later on.
-func (ex *exchange) liftBodyDeadline() {
-	_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
-}
-
 // body is a request's body. Its errors are failures that say why it could not be read.
 type body struct {
 	io.ReadCloser
@@ -157,12 +152,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == nil:
-		return n, nil
-	case err == io.EOF:
-		b.exchange.liftBodyDeadline()
-		return n, io.EOF
-	case errors.Is(err, http.ErrBodyReadAfterClose):
+	case err == nil, err == io.EOF, errors.Is(err, http.ErrBodyReadAfterClose):
 		return n, err
 	}
 	var f *failure.Error

@@ -174,7 +174,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ex.id[0] = ex.ID
 	w.Header()["X-Request-Id"] = ex.id[:]
 	if e.cfg.BodyTimeout > 0 && r.ContentLength != 0 {
-		// In real time, as the connection is; the body's end lifts it.
+		// In real time, as the connection is; net/http lifts it at the body's end.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(e.cfg.BodyTimeout))
 	}
 	ex.Context = request.With(r.Context(), &ex.Info)

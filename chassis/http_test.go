@@ -340,6 +340,25 @@ func TestACallerWhoLeftIsNoFailureOfTheService(t *testing.T) {
 	}
 }
 
+func TestAPanicIsAFailureEvenIfTheCallerLeft(t *testing.T) {
+	entered := make(chan struct{})
+	h := start(t, options{}, serve(routes(map[string]chassis.Handler{
+		"GET /": func(_ http.ResponseWriter, r *http.Request) error {
+			close(entered)
+			<-r.Context().Done()
+			panic(r.Context().Err())
+		},
+	})))
+	conn := h.dial()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, entered, "the request")
+	_ = conn.Close()
+	h.stop()
+	h.wantMetric(1, "failure_total", "code", "1")
+}
+
 // rejection is what a queue says to whoever comes with an ended context.
 func rejection(ctx context.Context) error {
 	q, err := queue.New("bots", queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})

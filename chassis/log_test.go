@@ -54,8 +54,11 @@ func TestTheLogIsJSONUnlessSomebodyLooks(t *testing.T) {
 
 func TestOnATerminalTheLogIsForPeople(t *testing.T) {
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skip("no pseudo terminal: mount devpts to run this test: ", err)
+	}
 	if err != nil {
-		t.Skip("this machine has no pseudo terminals")
+		t.Fatal(err)
 	}
 	defer terminal.Close()
 	spec := chassis.Spec[conf]{Name: "test", Setup: func(context.Context, *chassis.Service, conf) error { return nil }}

@@ -199,6 +199,26 @@ func TestHealthFollowsReadiness(t *testing.T) {
 	})
 }
 
+func TestThoseWhoWatchAreToldOfTheDrainBeforeTheEnd(t *testing.T) {
+	for range 20 {
+		h := start(t, options{}, back())
+		watch, err := healthpb.NewHealthClient(h.conn).Watch(context.Background(), &healthpb.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := watch.Recv(); res.GetStatus() != healthpb.HealthCheckResponse_SERVING || err != nil {
+			t.Fatalf("told %v, %v", res, err)
+		}
+		h.stop()
+		if res, err := watch.Recv(); res.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING || err != nil {
+			t.Fatalf("told %v, %v", res, err)
+		}
+		if _, err := watch.Recv(); err != io.EOF {
+			t.Fatalf("ended with %v", err)
+		}
+	}
+}
+
 func TestThoseWhoWatchAndDoNotReadAreNotWaitedFor(t *testing.T) {
 	h := start(t, options{}, back())
 	ctx, cancel := context.WithCancel(context.Background())
