@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
 )
 
 // backupPages is how much is copied between two looks at ctx: 4 MiB.
@@ -79,14 +81,15 @@ func (s *store) copyTo(ctx context.Context, path string) (err error) {
 		if err != nil {
 			return explain(path, err)
 		}
-		if err := copyPages(ctx, dst, src.Conn); err != nil {
+		if err := s.copyPages(ctx, dst, src.Conn); err != nil {
 			return errors.Join(explain(path, err), dst.Close())
 		}
 		return dst.Close()
 	})
 }
 
-func copyPages(ctx context.Context, dst, src *sqlite.Conn) error {
+// copyPages copies until ctx ends or the journal is closed, which waits for it.
+func (s *store) copyPages(ctx context.Context, dst, src *sqlite.Conn) error {
 	// The copy is worth nothing before it is complete, and is synced then.
 	if err := exec(dst, "PRAGMA journal_mode = off", "PRAGMA synchronous = off"); err != nil {
 		return err
@@ -97,8 +100,12 @@ func copyPages(ctx context.Context, dst, src *sqlite.Conn) error {
 	}
 	defer b.Close()
 	for more := true; more; {
-		if err := ctx.Err(); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.closed:
+			return journal.ErrClosed
+		default:
 		}
 		if more, err = b.Step(backupPages); err != nil {
 			return err

@@ -102,3 +102,43 @@ func TestABackupThatCannotBeMadeLeavesNothing(t *testing.T) {
 		t.Errorf("failed backups left %q", names)
 	}
 }
+
+// A hook is a context that calls f when it is asked for the n-th time whether it has ended.
+type hook struct {
+	context.Context
+	n int
+	f func()
+}
+
+func (h *hook) Done() <-chan struct{} {
+	if h.n--; h.n == 0 {
+		h.f()
+	}
+	return h.Context.Done()
+}
+
+func TestClosingEndsABackup(t *testing.T) {
+	j := open(t, file(t))
+	if _, err := j.Append(t.Context(), "s", journal.NoStream, note("x")); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	copying := &hook{t.Context(), 2, func() { // the first time it waits for a connection
+		go func() { closed <- j.Close() }()
+		for {
+			if _, err := j.Head(t.Context()); errors.Is(err, journal.ErrClosed) {
+				return
+			}
+		}
+	}}
+	path := filepath.Join(t.TempDir(), "backup.db")
+	if err := journal.Backup(copying, j, path); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("a backup during which the journal is closed: %v, want ErrClosed", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if names, _ := filepath.Glob(path + "*"); len(names) != 0 {
+		t.Errorf("the backup left %q", names)
+	}
+}

@@ -105,7 +105,7 @@ func (c *conn) take(b *batch, s *span, stmt *sqlite.Stmt) (int, error) {
 		}
 	}
 	blob := b.blob(stmt)
-	r, err := decodeRecord(pos, stream, blob)
+	r, err := c.key.decodeRecord(pos, stream, blob)
 	if err != nil {
 		return 0, err
 	}

@@ -262,7 +262,7 @@ func (t *committer) compare(pos journal.Position, e *journal.Event) (stream int6
 	}
 	stream = q.stmt.ColumnInt64(1)
 	t.seen.chunk = t.seen.chunk[:0]
-	r, err := decodeRecord(pos, stream, t.seen.blob(q.stmt))
+	r, err := t.key.decodeRecord(pos, stream, t.seen.blob(q.stmt))
 	if err != nil {
 		return 0, false, err
 	}
@@ -282,7 +282,7 @@ func (t *committer) addStream(name string) (int64, error) {
 
 // addEvent stores an event at pos.
 func (t *committer) addEvent(e *journal.Event, stream int64, prev, pos journal.Position, now int64) error {
-	t.record = appendRecord(t.record[:0], pos, stream, prev, now, e)
+	t.record = t.key.appendRecord(t.record[:0], pos, stream, prev, now, e)
 	err := t.query(insertEvent).number(1, int64(pos)).number(2, stream).blob(3, t.record).run()
 	if err == nil && e.ID != "" {
 		err = t.query(insertID).number(1, stream).text(2, e.ID).number(3, int64(pos)).run()

@@ -18,6 +18,7 @@ const (
 type conn struct {
 	*sqlite.Conn
 	salt salt
+	key  rowKey
 
 	names    map[int64]string // by number; a stream's name never changes
 	types    map[string]string

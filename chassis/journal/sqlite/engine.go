@@ -30,8 +30,8 @@
 // Positions are dense, each event names the one before it in its stream, and each row has a
 // CRC-32C over all of this and its data. Every event is checked when it is read, and one that is
 // damaged, or the place of one that is missing, yields an error that wraps [journal.ErrCorrupt]
-// instead of an event. Opening checks the whole of a file of up to 32 MiB, and the newest 4,096
-// events and the schema of a larger one.
+// instead of an event. Opening checks the whole of a file of up to 16 MiB, which takes about a tenth
+// of a second, and the schema and the newest 4,096 events of a larger one.
 //
 // When the storage fails (an error of write or fsync, not a full disk) the journal stops taking
 // appends for good with [journal.ErrFailed], because after a failed fsync nobody knows what the

@@ -18,7 +18,7 @@ import (
 const (
 	readBusy       = 5 * time.Second // how long readers wait for another process that recovers the WAL
 	maxReaders     = 8               // connections for reading, fewer on small machines
-	wholeCheck     = 32 << 20        // bytes of a file that is checked whole when it is opened
+	wholeCheck     = 16 << 20        // bytes of a file that is checked whole when it is opened
 	newestCheck    = 4096            // events that are checked of a larger one
 	checkpointWhen = 2000            // pages in the WAL
 )

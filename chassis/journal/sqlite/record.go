@@ -34,9 +34,12 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// A rowKey is scratch for the part of a row's checksum that is not in its blob. As a variable of
+// recordSum it would be allocated for each event of a replay.
+type rowKey [16]byte
+
 // recordSum is the CRC-32C (RFC 3720, appendix B.4) of a row.
-func recordSum(pos journal.Position, stream int64, blob []byte) uint32 {
-	var key [16]byte
+func (key *rowKey) recordSum(pos journal.Position, stream int64, blob []byte) uint32 {
 	binary.LittleEndian.PutUint64(key[:8], uint64(pos))
 	binary.LittleEndian.PutUint64(key[8:], uint64(stream))
 	return crc32.Update(crc32.Checksum(key[:], castagnoli), castagnoli, blob[5:])
@@ -49,7 +52,7 @@ func streamSum(stream int64, name string) uint32 {
 }
 
 // appendRecord appends the blob of an event to an empty b.
-func appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Position, at int64, e *journal.Event) []byte {
+func (key *rowKey) appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Position, at int64, e *journal.Event) []byte {
 	b = append(b, recordFormat, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint64(b, uint64(prev))
 	b = binary.LittleEndian.AppendUint64(b, uint64(at))
@@ -57,18 +60,18 @@ func appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Pos
 	b = append(b, e.Type...)
 	b = append(b, e.ID...)
 	b = append(b, e.Data...)
-	binary.LittleEndian.PutUint32(b[1:], recordSum(pos, stream, b))
+	binary.LittleEndian.PutUint32(b[1:], key.recordSum(pos, stream, b))
 	return b
 }
 
 // decodeRecord takes apart the blob of the row at pos. It never returns what was not written.
-func decodeRecord(pos journal.Position, stream int64, b []byte) (r record, err error) {
+func (key *rowKey) decodeRecord(pos journal.Position, stream int64, b []byte) (r record, err error) {
 	if len(b) < recordHeader || b[0] != recordFormat {
 		return r, fmt.Errorf("%w: the event at position %d has no record of format %d", journal.ErrCorrupt, pos, recordFormat)
 	}
 	types := recordHeader + int(b[21])
 	ids := types + int(b[22])
-	if len(b) < ids || binary.LittleEndian.Uint32(b[1:]) != recordSum(pos, stream, b) {
+	if len(b) < ids || binary.LittleEndian.Uint32(b[1:]) != key.recordSum(pos, stream, b) {
 		return r, fmt.Errorf("%w: the checksum of the event at position %d is wrong", journal.ErrCorrupt, pos)
 	}
 	return record{

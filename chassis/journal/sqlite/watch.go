@@ -32,6 +32,7 @@ func (h *hub) join() {
 	defer h.mu.Unlock()
 	h.watchers++
 	if h.watchers == 1 && h.poll != nil {
+		h.err = nil // nobody has looked since the last one left
 		h.stop = make(chan struct{})
 		go h.poll(h.stop)
 	}

@@ -37,7 +37,11 @@ func TestSubscribersSeeWhatOthersAppendToTheFile(t *testing.T) {
 func TestReadersAreBounded(t *testing.T) {
 	for _, url := range []string{"mem:", file(t)} {
 		j := open(t, url)
-		var releases []func()
+		first, err := sqlite.Borrow(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		releases := []func(){first}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		for {
@@ -47,7 +51,7 @@ func TestReadersAreBounded(t *testing.T) {
 			}
 			releases = append(releases, release)
 		}
-		if n := len(releases); n == 0 || n > 8 || url == "mem:" && n > 1 {
+		if n := len(releases); n > 8 || url == "mem:" && n > 1 {
 			t.Errorf("%s lends %d connections", url, len(releases))
 		}
 		for _, release := range releases {
@@ -158,6 +162,23 @@ func TestSubscribersAreToldWhenTheFileCannotBeRead(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), "journal.db") {
 			t.Errorf("the subscription yields %+v, %v", e, err)
+		}
+	}
+}
+
+func TestASubscriptionIsNotToldOfTroubleBeforeItsTime(t *testing.T) {
+	j := open(t, file(t))
+	if _, err := j.Append(t.Context(), "s", journal.NoStream, note("x")); err != nil {
+		t.Fatal(err)
+	}
+	sqlite.FailLook(j, errors.New("long ago"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, err := range j.Subscribe(ctx, 0, journal.Filter{}) {
+		if err == nil {
+			cancel() // it has read all there is and will wait
+		} else if !errors.Is(err, context.Canceled) {
+			t.Errorf("the subscription ends with %v, want context.Canceled", err)
 		}
 	}
 }
