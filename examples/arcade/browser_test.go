@@ -2,7 +2,6 @@ package arcade_test
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -178,13 +177,12 @@ func TestInARealBrowser(t *testing.T) {
 
 	t.Run("a page whose stream was cut catches up", func(t *testing.T) {
 		w := start(t)
-		ben := w.visitor()
 		ann := w.open(browser)
 		path := ann.create("Ann", "red", "human")
 		stays := ann.stays()
 		w.game.FailNext(1, unavailable, on(getGame))
 		// The stream breaks on this event, and the browser asks for what it missed.
-		ben.post(path+"/join", url.Values{"request_id": {"a"}, "name": {"Ben"}, "side": {"yellow"}})
+		w.joinGame(path, "Ben")
 		ann.shows("Your turn")
 		stays()
 	})

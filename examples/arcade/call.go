@@ -2,6 +2,7 @@ package arcade
 
 import (
 	"context"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,6 +28,9 @@ func call[Req, Resp any](ctx context.Context, s *site, method func(context.Conte
 
 // gameByID is the game as it stands.
 func (s *site) gameByID(ctx context.Context, id string) (*gamev1.Game, error) {
+	if !utf8.ValidString(id) {
+		return nil, errNoGame // and protobuf could not even ask for it
+	}
 	resp, err := call(ctx, s, s.games.GetGame, &gamev1.GetGameRequest{GameId: id})
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ func chromium(t *testing.T) context.Context {
 		chromedp.NoSandbox, // containers run tests as root, which Chromium's sandbox refuses
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-crash-reporter", true), chromedp.Flag("no-pings", true),
+		chromedp.Flag("allow-pre-commit-input", true), // or a click before a page's first frame is dropped
 		chromedp.WindowSize(1100, 900), chromedp.WSURLReadTimeout(60*time.Second),
 	)...)
 	ctx, _ = chromedp.NewContext(ctx)
@@ -153,8 +154,15 @@ func (tb *tab) document() *html.Node {
 // shows waits until the page is loaded, scripts and all, and shows text.
 func (tb *tab) shows(text string) {
 	tb.t.Helper()
-	eventually(tb.t, fmt.Sprintf("the page shows %q; it shows %q", text, tb.text()), func() bool {
-		return strings.Contains(tb.text(), text)
+	var last string
+	defer func() {
+		if tb.t.Failed() {
+			tb.t.Logf("the page shows %q", last)
+		}
+	}()
+	eventually(tb.t, fmt.Sprintf("the page shows %q", text), func() bool {
+		last = tb.text()
+		return strings.Contains(last, text)
 	})
 	if tb.scripts {
 		tb.holds(`document.readyState === "complete"`)

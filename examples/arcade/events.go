@@ -15,6 +15,8 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 )
 
@@ -146,7 +148,7 @@ func (t *stream) next(ctx context.Context, g *gamev1.Game) (*gamev1.Game, error)
 			}
 		case a := <-t.arrivals:
 			switch {
-			case ctx.Err() != nil, errors.Is(a.err, io.EOF):
+			case ctx.Err() != nil, errors.Is(a.err, io.EOF), drains(a.err):
 				return nil, nil // if there is more, the browser comes back for it
 			case a.err != nil:
 				return nil, relay(a.err)
@@ -165,6 +167,13 @@ func (t *stream) send(g *gamev1.Game) error {
 		return fmt.Errorf("fragment of a game: %w", err)
 	}
 	return t.out.event(strconv.FormatUint(g.GetPosition(), 10), "game", b.Bytes())
+}
+
+// drains reports whether the game service ended a stream because it stops or is replaced, which
+// is no failure: another one goes on.
+func drains(err error) bool {
+	f, ok := grpcclient.FailureOf(err)
+	return ok && f.Set == failure.Draining.Set() && f.Code == failure.Draining.Number()
 }
 
 func finished(g *gamev1.Game) bool { return g.GetState() == gamev1.State_STATE_FINISHED }

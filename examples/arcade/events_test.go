@@ -231,18 +231,35 @@ func TestStreamsEndWhenTheArcadeDrains(t *testing.T) {
 func TestAStreamThatTheGameServiceCutsIsResumed(t *testing.T) {
 	t.Parallel()
 	w := start(t, quick)
-	ann, ben := w.visitor(), w.visitor()
+	ann := w.visitor()
 	path := ann.create("Ann", "red", "human", "0").game()
 	s := ann.follow(path+"/events", "")
 	seen := s.game("Waiting").id
 
 	w.game.FailNext(1, fake.Code(failure.Overloaded.Number()), on(getGame))
-	ben.post(path+"/join", map[string][]string{"request_id": {"a"}, "name": {"Ben"}, "side": {"yellow"}})
+	w.joinGame(path, "Ben")
 	if e, ok := s.next(); ok {
 		t.Errorf("a stream whose game cannot be read says %+v", e)
 	}
 	eventually(t, "the failure is counted", func() bool { return w.log.FilterField(codeField(2002)).Len() > 0 })
 	ann.follow(path+"/events", seen).game("Your turn")
+}
+
+func TestAStreamEndsQuietlyWhenTheGameServiceIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick)
+	path := "/games/" + w.newGame(nil)
+	w.game.FailNext(1, fake.Code(failure.Draining.Number()), on(watchGame))
+	s := w.visitor().follow(path+"/events", "")
+	seen := s.game("A seat is free").id
+	if e, ok := s.next(); ok {
+		t.Errorf("a stream whose game service drains says %+v", e)
+	}
+	w.visitor().join(path, "Ann", "red")
+	w.visitor().follow(path+"/events", seen).game("Ann")
+	if failures := w.log.FilterMessage("request failed"); failures.Len() != 0 {
+		t.Errorf("it is counted as a failure: %v", failures.All())
+	}
 }
 
 func TestAStreamThatCannotBeginSaysWhy(t *testing.T) {

@@ -3,11 +3,11 @@ package arcade_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,19 +30,34 @@ var (
 // quick has the arcade give up on the game service soon.
 func quick(c *arcade.Config) { c.Game.Timeout = 2 * time.Second }
 
-// newGame makes a game behind the arcade's back and returns its id.
-func (w *world) newGame(req *gamev1.CreateGameRequest) string {
+// client speaks to the game service behind the arcade's back.
+func (w *world) client() gamev1.GameServiceClient {
 	w.t.Helper()
 	conn, err := grpc.NewClient(w.game.Addr("grpc"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer conn.Close()
-	resp, err := gamev1.NewGameServiceClient(conn).CreateGame(w.t.Context(), req)
+	w.t.Cleanup(func() { conn.Close() })
+	return gamev1.NewGameServiceClient(conn)
+}
+
+// newGame makes a game behind the arcade's back and returns its id.
+func (w *world) newGame(req *gamev1.CreateGameRequest) string {
+	w.t.Helper()
+	resp, err := w.client().CreateGame(w.t.Context(), req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return resp.GetGame().GetId()
+}
+
+// joinGame takes a seat behind the arcade's back.
+func (w *world) joinGame(path, name string) {
+	w.t.Helper()
+	req := &gamev1.JoinGameRequest{GameId: strings.TrimPrefix(path, "/games/"), Name: name}
+	if _, err := w.client().JoinGame(w.t.Context(), req); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestWhatTheGameRefusesIsAPageThatSaysWhatToDo(t *testing.T) {
@@ -79,9 +94,11 @@ func TestWhatTheGameRefusesIsAPageThatSaysWhatToDo(t *testing.T) {
 	ann.post(path+"/drop", url.Values{"request_id": {"e"}, "column": {"2"}}).
 		want(http.StatusConflict).says("The game is over", "replay it move by move")
 
-	for _, address := range []string{"/games/none", "/games/none/replay", "/games/%2e%2e"} {
+	for _, address := range []string{"/games/none", "/games/none/replay", "/games/%2e%2e", "/games/%8b"} {
 		w.visitor().get(address).want(http.StatusNotFound).says("There is no such game", "To the lobby")
 	}
+	ann.post("/games/%8b/drop", url.Values{"request_id": {"e"}, "column": {"2"}}).want(http.StatusNotFound)
+	ann.get("/?running=%8b").want(http.StatusBadRequest).says("Running: it is no page of this list")
 	ann.post("/games", url.Values{"request_id": {"f"}, "name": {strings.Repeat("n", 41)}, "side": {"red"}, "opponent": {"easy"}, "limit": {"0"}}).
 		want(http.StatusBadRequest).says("The name cannot be used", "1 to 40")
 }
@@ -116,6 +133,7 @@ func TestFormsThatAreFilledInWronglyAreRefusedWithTheField(t *testing.T) {
 		{"/games", "limit", "9223372036854775807", "Limit: choose one of the turn limits offered"},
 		{"/games", "request_id", "", "Request id: it must have 1 to 60"},
 		{"/games", "request_id", strings.Repeat("i", 61), "Request id: it must have 1 to 60"},
+		{"/games", "name", "A\x8b", "Name: it must be text in UTF-8"},
 		{"/games/x/join", "side", "", "Side: choose red or yellow"},
 		{"/games/x/drop", "column", "0", "Column: choose a column from 1 to 7"},
 		{"/games/x/drop", "column", "8", "Column: choose a column from 1 to 7"},
@@ -313,19 +331,22 @@ func TestWhoLeavesBeforeTheAnswerIsNotCountedAsAFailure(t *testing.T) {
 	path := "/games/" + w.newGame(nil)
 	slow := w.game.Latency(time.Minute, on(getGame))
 	ctx, leave := context.WithCancel(t.Context())
-	go func() {
-		for slow.Hits() == 0 {
-			runtime.Gosched()
-		}
-		leave()
-	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		resp.Body.Close()
-		t.Fatalf("who left was answered %d", resp.StatusCode)
+	answered := make(chan error)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	eventually(t, "the game service is asked", func() bool { return slow.Hits() == 1 })
+	leave()
+	if err := <-answered; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left was answered %v", err)
 	}
 	eventually(t, "the log tells that the caller left", func() bool { return w.log.FilterField(codeField(499)).Len() == 1 })
 	if n := w.log.FilterField(codeField(2003)).Len(); n != 0 {
@@ -337,6 +358,8 @@ func TestWhoLeavesBeforeTheAnswerIsNotCountedAsAFailure(t *testing.T) {
 func FuzzNothingSentBreaksAPage(f *testing.F) {
 	f.Add("/games/x/events", "after=1", "seat=red.token; name=Ann", "text/html", "7")
 	f.Add("/games/x/replay", "ply=-1", "seat=yellow.", "text/html;q=0.5,*/*", "")
+	f.Add("/games/\x8b", "open=%8b", "seat=red.\x8b", "", "")
+	f.Add("/", "open=%8b", "", "text/html", "")
 	f.Add("/", "open=x&finished=%00", "name=%zz", ",,;q=;", "-1")
 	w := start(f, quick)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

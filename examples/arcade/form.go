@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
@@ -30,6 +31,14 @@ func (s *site) form(h chassis.Handler) chassis.Handler {
 				return large
 			}
 			return errForm.With("reason", failure.Safe("it cannot be read")).Wrap(err)
+		}
+		if !utf8.ValidString(r.PathValue("id")) {
+			return errNoGame
+		}
+		for field, values := range r.PostForm {
+			if !utf8.ValidString(strings.Join(values, "")) {
+				return wrong(strings.ToValidUTF8(field, "?"), "it must be text in UTF-8")
+			}
 		}
 		// The service takes ids of 64 characters; one wish may need several calls.
 		if id := r.PostForm.Get("request_id"); !request.ValidID(id) || len(id) > 60 {

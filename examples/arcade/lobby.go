@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -96,8 +97,12 @@ func (s *site) newLobby(r *http.Request) *lobbyView {
 func (s *site) table(r *http.Request, kind int) (tableView, error) {
 	k := kinds[kind]
 	t := tableView{ID: k.id, Title: k.title, Empty: k.empty, Action: k.action}
+	token := r.URL.Query().Get(k.id)
+	if !utf8.ValidString(token) {
+		return t, wrong(k.id, "it is no page of this list")
+	}
 	resp, err := call(r.Context(), s, s.games.ListGames, &gamev1.ListGamesRequest{
-		State: k.state, PageSize: tableSize, PageToken: r.URL.Query().Get(k.id),
+		State: k.state, PageSize: tableSize, PageToken: token,
 	})
 	if err != nil {
 		return t, err

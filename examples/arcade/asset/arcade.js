@@ -22,7 +22,7 @@
 		next.innerHTML = fragment;
 		const fresh = next.querySelector(".play");
 		const old = state();
-		if (!fresh || BigInt(fresh.dataset.position) < BigInt(old.position)) return;
+		if (!fresh || BigInt(fresh.dataset.position) <= BigInt(old.position)) return;
 		const focus = document.activeElement && table.contains(document.activeElement) ? document.activeElement.id : "";
 		const typed = byID("name") && byID("name").value;
 		const moved = fresh.dataset.moves !== old.moves;
