@@ -107,15 +107,20 @@ func (a *Arena) append(ctx context.Context, g *record.Game, id string, facts []r
 		events[i] = journal.Event{ID: id, Type: kind, Data: data}
 		id += second
 	}
-	var err error
+	var err, unknown error
 	for range 3 {
 		_, err = a.Journal.Append(ctx, streamPrefix+g.ID, journal.At(g.Position()), events...)
 		if !errors.Is(err, journal.ErrUnknownOutcome) {
 			break
 		}
+		unknown = err
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case unknown != nil && !overtaken(err):
+		// That the last attempt stored nothing says nothing about those before it.
+		err = errors.Join(err, unknown)
 	}
 	err = fmt.Errorf("append to game %s: %w", g.ID, err)
 	if errors.Is(err, journal.ErrFailed) {

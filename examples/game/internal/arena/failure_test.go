@@ -242,6 +242,18 @@ func TestAnAppendOfUnknownOutcomeIsFoundOut(t *testing.T) {
 	}
 }
 
+func TestAnUnknownOutcomeIsNotForgottenWhenTheJournalFails(t *testing.T) {
+	w := newWorld(t)
+	a, _ := w.start()
+	id, tokens := w.match(a, arena.Create{})
+	w.on(&w.flaky.after, func() error {
+		w.on(&w.flaky.append, func() error { return journal.ErrFailed })
+		return journal.ErrUnknownOutcome
+	})
+	_, _, err := a.Drop(w.ctx, arena.Drop{Game: id, Token: tokens[1], Column: 3})
+	w.wantNumber("a move that is stored, without an answer, by a journal that takes no more", err, 1202)
+}
+
 func TestAJournalThatAlwaysConflictsIsGivenUp(t *testing.T) {
 	w := newWorld(t)
 	a, _ := w.start()
