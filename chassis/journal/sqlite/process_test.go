@@ -113,6 +113,8 @@ func compete(t *testing.T) (worst time.Duration) {
 	var mu sync.Mutex
 	acked := map[string]bool{}
 	var group sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	for _, name := range []string{"a", "b"} {
 		cmd, lines := process(t, "contender", path, name)
 		group.Go(func() {
@@ -128,12 +130,13 @@ func compete(t *testing.T) (worst time.Duration) {
 			}
 			if err := cmd.Wait(); err != nil {
 				t.Errorf("process %s: %v", name, err)
+				cancel() // what it did not append must not be waited for
 			}
 		})
 	}
 	j := open(t, "file:"+path)
 	watched := 0
-	for e, err := range j.Subscribe(t.Context(), 0, journal.Filter{}) {
+	for e, err := range j.Subscribe(ctx, 0, journal.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
