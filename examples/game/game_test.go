@@ -47,7 +47,7 @@ type service struct {
 // says otherwise.
 func start(t testing.TB, configure func(*chassis.Settings, *game.Config)) *service {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // only ends what hangs
 	s := &service{t: t, ctx: ctx, clock: clock.NewVirtual(began), log: &buffer{}}
 	var err error
 	s.inst, err = chassis.Start(ctx, game.Spec, func(settings *chassis.Settings, cfg *game.Config) {

@@ -318,6 +318,8 @@ func (s *service) positions(id string) []uint64 {
 // follow watches a game to its end and returns the positions it saw. One that is restless
 // leaves every few events and continues.
 func (s *service) follow(from gamev1.GameServiceClient, id string, restless bool, ready func()) (positions []uint64) {
+	ready = sync.OnceFunc(ready)
+	defer ready() // whoever waits for all of them learns of an error, too
 	for after, over := uint64(0), false; !over; {
 		ctx, cancel := context.WithCancel(s.ctx)
 		stream, err := from.WatchGame(ctx, &gamev1.WatchGameRequest{GameId: id, AfterPosition: after})
@@ -338,9 +340,7 @@ func (s *service) follow(from gamev1.GameServiceClient, id string, restless bool
 			}
 			after = r.Event.Position
 			positions = append(positions, after)
-			if len(positions) == 1 {
-				ready()
-			}
+			ready()
 			over = r.Event.GetFinished() != nil
 		}
 		cancel()
