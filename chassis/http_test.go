@@ -332,7 +332,7 @@ func TestACallerWhoLeftIsNoFailureOfTheService(t *testing.T) {
 			h.wantMetric(1, "failure_total", "code", "499", "class", "not_problem")
 			h.wantMetric(1, "requests_total", "code", "499")
 			for _, line := range h.logged("request failed") {
-				if line["level"] != "info" {
+				if line["level"] != "debug" {
 					t.Errorf("logged %v", line)
 				}
 			}

@@ -43,7 +43,8 @@ func (s *Service) Intercept(ctx context.Context, call Call) error {
 
 // Fail counts and logs a failure that is about to be answered, and returns what to answer: the
 // failure and the id by which its log line is found. Service and Dependency failures are
-// logged as errors, with their cause; the others at info level.
+// logged as errors, with their cause; the others at info level, but for callers who
+// left: at debug level.
 //
 // ctx is the request's own context. When it was cancelled, an error that wraps context.Canceled
 // is [failure.CallerLeft], whatever code it has: nobody waits for the answer, and nothing of
@@ -55,8 +56,11 @@ func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) 
 	s.failures.Add(code)
 	log := s.Log(ctx)
 	write := log.Info
-	if class := code.Class(); class == failure.Service || class == failure.Dependency {
+	switch class := code.Class(); {
+	case class == failure.Service, class == failure.Dependency:
 		write = log.Error
+	case code == failure.CallerLeft:
+		write = log.Debug // nobody was answered, and leaving is what watchers do
 	}
 	fields := []zap.Field{
 		zap.Int("code", code.Number()), zap.String("class", code.Class().String()),

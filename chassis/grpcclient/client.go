@@ -43,7 +43,7 @@ import (
 type Config struct {
 	Addr    string        `config:"addr" doc:"where the service is: host:port, unix:/path, or any gRPC target"`
 	TLS     bool          `config:"tls" doc:"speak TLS and verify the service's certificate"`
-	Timeout time.Duration `config:"timeout" doc:"time for a unary call that has no deadline of its own"`
+	Timeout time.Duration `config:"timeout" doc:"time for a unary call, unless its caller has less"`
 	MaxSize config.Size   `config:"max_size" doc:"size of a message received"`
 
 	// Keepalive finds out that a peer has vanished while a stream waits for it. Services on
@@ -123,11 +123,8 @@ type caller struct {
 }
 
 func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout) // a deadline that is earlier stays
+	defer cancel()
 	return ended(ctx, invoke(c.carry(ctx), method, req, reply, cc, opts...))
 }
 
