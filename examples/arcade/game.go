@@ -68,7 +68,7 @@ func (s *site) drop(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := r.PathValue("id")
 	_, err = call(r.Context(), s, s.games.DropDisc, &gamev1.DropDiscRequest{
-		GameId: id, SeatToken: st.token, Column: column, RequestId: r.PostForm.Get("request_id"),
+		GameId: id, SeatToken: st.token, Column: new(column), RequestId: r.PostForm.Get("request_id"),
 	})
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func start(t testing.TB, configure ...func(*arcade.Config)) *world {
 // startOn runs an arcade on the game service at addr.
 func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arcade.Config)) *world {
 	t.Helper()
-	core, log := observer.New(zapcore.InfoLevel)
+	core, log := observer.New(zapcore.DebugLevel)
 	w := &world{t: t, game: game, log: log, access: &lines{}}
 	outside := chassis.World{Log: zap.New(core), Stdout: w.access}
 	if game != nil {

@@ -32,7 +32,7 @@ func BenchmarkMove(b *testing.B) {
 						id, tokens = s.match(&gamev1.CreateGameRequest{})
 						b.StartTimer()
 					}
-					r := &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[move%2], Column: int32(drawn[move] - '0')}
+					r := &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[move%2], Column: new(int32(drawn[move] - '0'))}
 					if protocol == "grpc" {
 						if _, err := s.DropDisc(s.ctx, r); err != nil {
 							b.Fatal(err)

@@ -46,7 +46,7 @@ func Example() {
 		tokens = append(tokens, joined.SeatToken)
 	}
 	for i, column := range []int32{3, 2, 3, 2, 3, 2, 3} {
-		dropped, err := games.DropDisc(ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[i%2], Column: column})
+		dropped, err := games.DropDisc(ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[i%2], Column: new(column)})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func (s *service) play(id string, tokens [2]string, columns string) *gamev1.Game
 	s.t.Helper()
 	var g *gamev1.Game
 	for i, c := range columns {
-		r, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[i%2], Column: c - '0'})
+		r, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[i%2], Column: new(c - '0')})
 		if err != nil {
 			s.t.Fatalf("move %d of %s: %v", i+1, columns, err)
 		}
@@ -221,7 +221,7 @@ func TestAGameOverGRPC(t *testing.T) {
 	id, tokens := s.match(&gamev1.CreateGameRequest{TurnLimit: durationpb.New(time.Minute)})
 	s.clock.Advance(time.Second)
 	s.play(id, tokens, "010101")
-	last, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[0], Column: 0})
+	last, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: tokens[0], Column: new(int32(0))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,9 @@ var refusals = []struct {
 }{
 	{"an unknown game", func(*scene) proto.Message { return &gamev1.GetGameRequest{GameId: zeros} }, 1001, codes.NotFound, notFound, ""},
 	{"an id that no game can have", func(*scene) proto.Message { return &gamev1.GetGameRequest{GameId: "1"} }, 1001, codes.NotFound, notFound, ""},
-	{"a move in an unknown game", func(s *scene) proto.Message { return &gamev1.DropDiscRequest{GameId: zeros, SeatToken: s.tokens[0]} }, 1001, codes.NotFound, notFound, ""},
+	{"a move in an unknown game", func(s *scene) proto.Message {
+		return &gamev1.DropDiscRequest{GameId: zeros, SeatToken: s.tokens[0], Column: new(int32(0))}
+	}, 1001, codes.NotFound, notFound, ""},
 	{"joining an unknown game", func(*scene) proto.Message { return &gamev1.JoinGameRequest{GameId: zeros, Name: "Eve"} }, 1001, codes.NotFound, notFound, ""},
 	{"resigning an unknown game", func(*scene) proto.Message { return &gamev1.ResignRequest{GameId: zeros} }, 1001, codes.NotFound, notFound, ""},
 	{"watching an unknown game", func(*scene) proto.Message { return &gamev1.WatchGameRequest{GameId: zeros} }, 1001, codes.NotFound, notFound, ""},
@@ -102,7 +104,7 @@ var refusals = []struct {
 		return &gamev1.CreateGameRequest{RequestId: strings.Repeat("r", 65)}
 	}, 1006, codes.InvalidArgument, malformed, ""},
 	{"a request id that cannot be printed", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], RequestId: "a\x00b"}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], RequestId: "a\x00b", Column: new(int32(0))}
 	}, 1006, codes.InvalidArgument, malformed, ""},
 	{"a page of 101 games", func(*scene) proto.Message { return &gamev1.ListGamesRequest{PageSize: 101} }, 1008, codes.InvalidArgument, malformed, "page_size=101"},
 	{"a huge page", func(*scene) proto.Message { return &gamev1.ListGamesRequest{PageSize: 1<<31 - 1} }, 1008, codes.InvalidArgument, malformed, "page_size=2147483647"},
@@ -138,34 +140,37 @@ var refusals = []struct {
 		return &gamev1.WatchGameRequest{GameId: s.running}
 	}, 1023, codes.ResourceExhausted, 429, ""},
 
-	{"a move without token", func(s *scene) proto.Message { return &gamev1.DropDiscRequest{GameId: s.running} }, 1030, codes.Unauthenticated, 401, ""},
+	{"a move without a column", func(s *scene) proto.Message {
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0]}
+	}, 1043, codes.InvalidArgument, 400, "column=missing"},
+	{"a move without token", func(s *scene) proto.Message { return &gamev1.DropDiscRequest{GameId: s.running, Column: new(int32(0))} }, 1030, codes.Unauthenticated, 401, ""},
 	{"resigning without token", func(s *scene) proto.Message { return &gamev1.ResignRequest{GameId: s.running} }, 1030, codes.Unauthenticated, 401, ""},
 	{"the token of another game", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.won[0]}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.won[0], Column: new(int32(0))}
 	}, 1031, codes.PermissionDenied, 403, ""},
 	{"a token that is no token", func(s *scene) proto.Message {
 		return &gamev1.ResignRequest{GameId: s.running, SeatToken: strings.Repeat("x", 1000)}
 	}, 1031, codes.PermissionDenied, 403, ""},
 	{"a move before the other one came", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.waiting, SeatToken: s.ann}
+		return &gamev1.DropDiscRequest{GameId: s.waiting, SeatToken: s.ann, Column: new(int32(0))}
 	}, 1040, codes.FailedPrecondition, conflict, ""},
 	{"resigning before the other one came", func(s *scene) proto.Message {
 		return &gamev1.ResignRequest{GameId: s.waiting, SeatToken: s.ann}
 	}, 1040, codes.FailedPrecondition, conflict, ""},
 	{"a move out of turn", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[1]}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[1], Column: new(int32(0))}
 	}, 1041, codes.FailedPrecondition, conflict, "turn=red"},
 	{"a column that is full", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: 3}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: new(int32(3))}
 	}, 1042, codes.FailedPrecondition, conflict, "column=3"},
 	{"column 7", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: 7}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: new(int32(7))}
 	}, 1043, codes.InvalidArgument, malformed, "column=7"},
 	{"column -1", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: -1}
+		return &gamev1.DropDiscRequest{GameId: s.running, SeatToken: s.tokens[0], Column: new(int32(-1))}
 	}, 1043, codes.InvalidArgument, malformed, "column=-1"},
 	{"a move after the end", func(s *scene) proto.Message {
-		return &gamev1.DropDiscRequest{GameId: s.over, SeatToken: s.won[1]}
+		return &gamev1.DropDiscRequest{GameId: s.over, SeatToken: s.won[1], Column: new(int32(0))}
 	}, 1044, codes.FailedPrecondition, conflict, "ending=four"},
 	{"resigning after the end", func(s *scene) proto.Message {
 		return &gamev1.ResignRequest{GameId: s.over, SeatToken: s.won[1]}

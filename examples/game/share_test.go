@@ -50,7 +50,7 @@ func TestTwoServicesShareOneFile(t *testing.T) {
 	}
 	for i, column := range []int32{0, 1, 0, 1, 0, 1, 0} {
 		s := []*service{b, a}[i%2]
-		_, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: []string{ann.SeatToken, bob.SeatToken}[i%2], Column: column})
+		_, err := s.DropDisc(s.ctx, &gamev1.DropDiscRequest{GameId: id, SeatToken: []string{ann.SeatToken, bob.SeatToken}[i%2], Column: new(column)})
 		if err != nil {
 			t.Fatalf("move %d: %v", i+1, err)
 		}

@@ -25,7 +25,7 @@ func TestWhatAClientsTestLooksLike(t *testing.T) {
 
 	// A failure, exactly as the service answers it.
 	f.FailNext(1, fake.Code(1042), fake.On("/game.v1.GameService/DropDisc"))
-	_, err = games.DropDisc(t.Context(), &gamev1.DropDiscRequest{GameId: id, Column: 3})
+	_, err = games.DropDisc(t.Context(), &gamev1.DropDiscRequest{GameId: id, Column: new(int32(3))})
 	if failure, _ := grpcclient.FailureOf(err); failure.Code != 1042 {
 		t.Errorf("got %v, want 1042: column is full", err)
 	}

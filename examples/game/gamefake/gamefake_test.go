@@ -72,7 +72,7 @@ func newMatch(t *testing.T, turnLimit time.Duration) *match {
 // drop makes a move for the side.
 func (m *match) drop(t *testing.T, side gamev1.Side, column int32) (*gamev1.Game, error) {
 	t.Helper()
-	resp, err := m.client.DropDisc(t.Context(), &gamev1.DropDiscRequest{GameId: m.id, SeatToken: m.tokens[side], Column: column})
+	resp, err := m.client.DropDisc(t.Context(), &gamev1.DropDiscRequest{GameId: m.id, SeatToken: m.tokens[side], Column: new(column)})
 	return resp.GetGame(), err
 }
 

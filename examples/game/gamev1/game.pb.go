@@ -894,8 +894,8 @@ type DropDiscRequest struct {
 	GameId string `protobuf:"bytes,1,opt,name=game_id,json=gameId,proto3" json:"game_id,omitempty"`
 	// Required: what JoinGame returned.
 	SeatToken string `protobuf:"bytes,2,opt,name=seat_token,json=seatToken,proto3" json:"seat_token,omitempty"`
-	// 0 to 6, from the left.
-	Column int32 `protobuf:"varint,3,opt,name=column,proto3" json:"column,omitempty"`
+	// Required: 0 to 6, from the left.
+	Column *int32 `protobuf:"varint,3,opt,name=column,proto3,oneof" json:"column,omitempty"`
 	// As in CreateGameRequest.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -947,8 +947,8 @@ func (x *DropDiscRequest) GetSeatToken() string {
 }
 
 func (x *DropDiscRequest) GetColumn() int32 {
-	if x != nil {
-		return x.Column
+	if x != nil && x.Column != nil {
+		return *x.Column
 	}
 	return 0
 }
@@ -1839,14 +1839,15 @@ const file_game_v1_game_proto_rawDesc = "" +
 	"\x04game\x18\x01 \x01(\v2\r.game.v1.GameR\x04game\x12!\n" +
 	"\x04side\x18\x02 \x01(\x0e2\r.game.v1.SideR\x04side\x12\x1d\n" +
 	"\n" +
-	"seat_token\x18\x03 \x01(\tR\tseatToken\"\x80\x01\n" +
+	"seat_token\x18\x03 \x01(\tR\tseatToken\"\x90\x01\n" +
 	"\x0fDropDiscRequest\x12\x17\n" +
 	"\agame_id\x18\x01 \x01(\tR\x06gameId\x12\x1d\n" +
 	"\n" +
-	"seat_token\x18\x02 \x01(\tR\tseatToken\x12\x16\n" +
-	"\x06column\x18\x03 \x01(\x05R\x06column\x12\x1d\n" +
+	"seat_token\x18\x02 \x01(\tR\tseatToken\x12\x1b\n" +
+	"\x06column\x18\x03 \x01(\x05H\x00R\x06column\x88\x01\x01\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"X\n" +
+	"request_id\x18\x04 \x01(\tR\trequestIdB\t\n" +
+	"\a_column\"X\n" +
 	"\x10DropDiscResponse\x12!\n" +
 	"\x04game\x18\x01 \x01(\v2\r.game.v1.GameR\x04game\x12!\n" +
 	"\x04cell\x18\x02 \x01(\v2\r.game.v1.CellR\x04cell\"f\n" +
@@ -2047,6 +2048,7 @@ func file_game_v1_game_proto_init() {
 		(*Player_Human)(nil),
 		(*Player_Bot)(nil),
 	}
+	file_game_v1_game_proto_msgTypes[9].OneofWrappers = []any{}
 	file_game_v1_game_proto_msgTypes[19].OneofWrappers = []any{
 		(*Event_Created_)(nil),
 		(*Event_Joined_)(nil),

@@ -253,7 +253,7 @@ func TestAMoveSurvivesAKill(t *testing.T) {
 			token = joined.SeatToken
 		}
 	}
-	move := &gamev1.DropDiscRequest{GameId: id, SeatToken: token, Column: 3, RequestId: "move"}
+	move := &gamev1.DropDiscRequest{GameId: id, SeatToken: token, Column: new(int32(3)), RequestId: "move"}
 	first, err := d.DropDisc(t.Context(), move)
 	if err != nil {
 		t.Fatal(err)

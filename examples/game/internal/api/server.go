@@ -48,7 +48,11 @@ func (s *Server) JoinGame(ctx context.Context, r *gamev1.JoinGameRequest) (*game
 
 // DropDisc implements gamev1.GameServiceServer.
 func (s *Server) DropDisc(ctx context.Context, r *gamev1.DropDiscRequest) (*gamev1.DropDiscResponse, error) {
-	g, c, err := s.games.Drop(ctx, arena.Drop{Game: r.GameId, Token: r.SeatToken, Column: int(r.Column), RequestID: r.RequestId})
+	column := arena.NoColumn
+	if r.Column != nil {
+		column = int(*r.Column)
+	}
+	g, c, err := s.games.Drop(ctx, arena.Drop{Game: r.GameId, Token: r.SeatToken, Column: column, RequestID: r.RequestId})
 	if err != nil {
 		return nil, err
 	}

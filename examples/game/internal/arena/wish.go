@@ -3,6 +3,7 @@ package arena
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -125,18 +126,25 @@ func (a *Arena) Join(ctx context.Context, w Join) (g *record.Game, token string,
 	return g, a.key.token(g.ID, joined.Side), nil
 }
 
+// NoColumn is the column of a wish that names none.
+const NoColumn = math.MinInt32 - 1
+
 // Drop is the wish for a move.
 type Drop struct {
 	Game      string
 	Token     string
-	Column    int
+	Column    int // NoColumn when the wish names none
 	RequestID string
 }
 
 // Drop makes a move. It returns the game and where the disc came to rest.
 func (a *Arena) Drop(ctx context.Context, w Drop) (*record.Game, rules.Cell, error) {
 	if w.Column < 0 || w.Column >= rules.Columns {
-		return nil, rules.Cell{}, errNoColumn.With("column", failure.Safe(w.Column))
+		column := failure.Safe(w.Column)
+		if w.Column == NoColumn {
+			column = failure.Safe("missing")
+		}
+		return nil, rules.Cell{}, errNoColumn.With("column", column)
 	}
 	id, err := a.eventID(w.RequestID)
 	if err != nil {
