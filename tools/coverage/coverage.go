@@ -25,8 +25,13 @@ const (
 	File = "docs/coverage.md"
 	// Least is the percentage of statements that the tests of a library package cover at least.
 	Least = 95.0
-	// Tolerance is how far, in percentage points, a figure in the table may be from the one measured.
-	Tolerance = 1.0
+	// LeastOfChecker is the same for a package that tests implementations (journaltest): half of it
+	// are reports of what went wrong besides the promise at hand, which no broken implementation
+	// reaches all of.
+	LeastOfChecker = 90.0
+	// Tolerance is how far, in percentage points, a figure in the table may be from the one measured:
+	// which branches race tests take varies.
+	Tolerance = 2.0
 )
 
 // libraries are the folders of the root module that others import.
@@ -73,7 +78,8 @@ func readFile(all *Profiles, name string) error {
 	return nil
 }
 
-// Check returns an error for each library package with less than [Least] percent, joined, or nil.
+// Check returns an error for each library package with less than [Least] or [LeastOfChecker] percent,
+// joined, or nil.
 // Paths are relative to the root module.
 func Check(packages []Package) error {
 	var low []error
@@ -82,8 +88,12 @@ func Check(packages []Package) error {
 		if !slices.Contains(libraries, folders[0]) || slices.Contains(folders, "cmd") {
 			continue
 		}
-		if p.Percent() < Least {
-			low = append(low, fmt.Errorf("%s: tests cover %.1f %% of its statements, want at least %.0f %%", p.Path, p.Percent(), Least))
+		least := Least
+		if strings.HasSuffix(p.Path, "test") {
+			least = LeastOfChecker
+		}
+		if p.Percent() < least {
+			low = append(low, fmt.Errorf("%s: tests cover %.1f %% of its statements, want at least %.0f %%", p.Path, p.Percent(), least))
 		}
 	}
 	return errors.Join(low...)
@@ -95,12 +105,12 @@ func Table(packages []Package) []byte {
 	fmt.Fprintf(&b, `# Statement coverage
 
 Statements that the tests run, by package; generated protobuf code is left out. Packages under
-`+"`chassis` and `fake`"+` need %.0f %%. `+"`.ci/run`"+` measures it and fails when a figure here is more than
-%.0f point off; `+"`.ci/coverage -w`"+` writes this page anew.
+`+"`chassis` and `fake`"+` need %.0f %%, checkers (`+"`…test`"+`) %.0f %%. `+"`.ci/run`"+` measures it and fails when a figure here is more
+than %.0f points off; `+"`.ci/coverage -w`"+` writes this page anew.
 
 | package | statements | covered |
 |---|---:|---:|
-`, Least, Tolerance)
+`, Least, LeastOfChecker, Tolerance)
 	total := Package{Path: "all"}
 	for _, p := range packages {
 		fmt.Fprintln(&b, row("`"+p.Path+"`", p))
