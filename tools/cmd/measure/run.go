@@ -77,7 +77,11 @@ func repeat[T any](ctx context.Context, p measure.Program, figure func(*measure.
 			return nil, err
 		}
 		f, err := figure(r)
-		if err := errors.Join(err, r.Stop(ctx)); err != nil {
+		stopped := r.Stop(ctx)
+		if _, exited := errors.AsType[*exec.ExitError](stopped); exited && p.Args[0] == "go" {
+			stopped = nil // "go run" exits with 1 when it is interrupted, whatever the program does
+		}
+		if err := errors.Join(err, stopped); err != nil {
 			return nil, err
 		}
 		figures = append(figures, f)
