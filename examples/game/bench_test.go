@@ -38,7 +38,7 @@ func BenchmarkMove(b *testing.B) {
 							b.Fatal(err)
 						}
 					} else {
-						s.post("/v1/games/"+id+"/drop", fmt.Sprintf(`{"seatToken": %q, "column": %d}`, r.SeatToken, r.Column), &gamev1.DropDiscResponse{})
+						s.post("/v1/games/"+id+"/drop", fmt.Sprintf(`{"seatToken": %q, "column": %d}`, r.SeatToken, *r.Column), &gamev1.DropDiscResponse{})
 					}
 					move = (move + 1) % len(drawn)
 				}
