@@ -122,6 +122,7 @@ deep.deeper.key WEB_FRONT_DEEP_DEEPER_KEY string bottom
 
 func TestKeysAreGoNamesSplitAtCaseBoundaries(t *testing.T) {
 	var c struct {
+		//lint:ignore ST1003 the underscore is what is tested
 		MaxBodyBytes, HTTPAddr, MaxH2Streams, H2C, Sha256Sum, ID_Token, X int
 		unexported                                                        int
 	}

@@ -130,7 +130,6 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		racing       = "repetitions that race are stored once"
 		closing      = "closing answers every append, and truly"
 	)
-	type appendFunc = func(journal.Journal, context.Context, string, journal.Expect, []journal.Event) (journal.Version, error)
 	pass := func(j journal.Journal, ctx context.Context, stream string, expect journal.Expect, events []journal.Event) (journal.Version, error) {
 		return j.Append(ctx, stream, expect, events...)
 	}

@@ -81,7 +81,7 @@ func parsePath(rest string) (string, error) {
 	case path == "":
 		return "", fmt.Errorf("%w: file: names no file; write file:PATH, such as file:games.db", journal.ErrInvalid)
 	case path == ":memory:":
-		return "", fmt.Errorf("%w: file::memory: is no file; write mem:", journal.ErrInvalid)
+		return "", fmt.Errorf("%w: file::memory: is no file; use the URL mem: instead", journal.ErrInvalid)
 	case strings.HasSuffix(path, "/"):
 		return "", fmt.Errorf("%w: file:%s names a directory; write file:%sNAME.db", journal.ErrInvalid, rest, rest)
 	}

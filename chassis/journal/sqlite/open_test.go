@@ -70,7 +70,7 @@ func TestWrongURLsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"postgres://a:secret@": `no engine for scheme "postgres"`,
 		"mem:games":            "mem: takes nothing after the colon",
 		"file:":                "write file:PATH",
-		"file::memory:":        "write mem:",
+		"file::memory:":        "use the URL mem: instead",
 		"file:dir/":            "names a directory",
 		"file://host/games.db": "names a host",
 		"file:a?mode=ro":       "cannot contain '?'",
