@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
@@ -22,7 +23,7 @@ import (
 
 // Main runs spec as a daemon and exits the process: 0 after a stop that was asked for, 1 when
 // something failed, 2 when flags or arguments were wrong. SIGTERM or SIGINT drains; a second
-// one exits at once, with 1. It is the whole main function of a service.
+// one, 100 ms later or more, exits at once, with 1. It is the whole main function of a service.
 //
 // Main owns the process: it also points log/slog and package log at the service's log, and
 // sets the memory limit to 90 % of the container's unless GOMEMLIMIT says otherwise.
@@ -33,12 +34,18 @@ func Main[C any](spec Spec[C]) {
 	go func() {
 		<-signals
 		cancel()
-		<-signals
+		for first := time.Now(); time.Since(first) < sameSignal; {
+			<-signals
+		}
 		fmt.Fprintf(os.Stderr, "%sd: second signal: exiting without draining\n", spec.Name)
 		os.Exit(1)
 	}()
 	os.Exit(daemon(ctx, spec, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, ownProcess))
 }
+
+// sameSignal is how long a signal may repeat without being a second one: timeout(1) signals its
+// child and then the child's group.
+const sameSignal = 100 * time.Millisecond
 
 // Run is Main without a process: it runs spec with the given arguments (without the program's
 // name) and environment ("KEY=value") until ctx ends, and returns the exit code.
