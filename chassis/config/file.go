@@ -118,7 +118,7 @@ func (r *reader) section(sec *section, n *yaml.Node) {
 			r.fail(name, fmt.Errorf("%s%w", label, err))
 			continue
 		}
-		if name.Kind != yaml.ScalarNode {
+		if name.Kind != yaml.ScalarNode || name.Value == "" { // an empty one would lead back into this section
 			r.fail(name, fmt.Errorf("%s%w", label, &wanted{want: "a name as key", got: nodeWord(name)}))
 			continue
 		}

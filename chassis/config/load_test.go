@@ -128,6 +128,8 @@ func TestMistakesInAFileAreLocatedAndExplained(t *testing.T) {
 		"list for a section":           {"deep: [x]", `f.yaml:1:7: key "deep": want a mapping of keys to values, got a list`},
 		"list for a key":               {"[a]: x", `f.yaml:1:1: want a name as key, got a list`},
 		"mapping for a key":            {"deep: {{a: b}: x}", `f.yaml:1:8: key "deep": want a name as key, got a mapping`},
+		"empty key":                    {"\"\": x", `f.yaml:1:1: want a name as key, got ""`},
+		"empty key in a section":       {"deep: {'': {deeper: {key: x}}}", `f.yaml:1:8: key "deep": want a name as key, got ""`},
 		"list for a file":              {"- a", `f.yaml:1:1: want a mapping of keys to values, got a list`},
 		"text for a file":              {"just text", `f.yaml:1:1: want a mapping of keys to values, got "just text"`},
 		"two documents":                {"i: 1\n---\ni: 2\n", `f.yaml:2:1: a second document begins here; a configuration file holds one`},
