@@ -123,8 +123,12 @@ func (q *Queue) Do(ctx context.Context, f func(context.Context) error) error {
 // has a worker or a place to wait in. An error is a *[Rejected]: f will not run.
 //
 // f's context has ctx's values, but neither its deadline nor its cancellation; it ends when f
-// returns and when Close runs out of time. What becomes of f is told to [Options].OnError.
+// returns and when Close runs out of time. What becomes of f is told to [Options].OnError. A nil f
+// panics here, where it can be traced to whoever handed it in.
 func (q *Queue) Submit(ctx context.Context, f func(context.Context) error) error {
+	if f == nil {
+		panic(fmt.Sprintf("queue %q: Submit of a nil function", q.name))
+	}
 	work, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	_, _, err := q.enter(ctx, work, end, f)
 	if err != nil {

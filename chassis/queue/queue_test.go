@@ -225,6 +225,25 @@ func TestDoReturnsWhatTheWorkReturns(t *testing.T) {
 	}
 }
 
+func TestANilFunctionCostsNoWorker(t *testing.T) {
+	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
+	func() {
+		defer func() {
+			if v := recover(); v != `queue "test": Submit of a nil function` {
+				t.Errorf("Submit panicked with %v", v)
+			}
+		}()
+		_ = q.Submit(t.Context(), nil)
+	}()
+	var p *queue.PanicError
+	if err := q.Do(t.Context(), nil); !errors.As(err, &p) {
+		t.Errorf("Do returned %v", err)
+	}
+	if s := q.Stats(); s.InFlight != 0 || s.Depth != 0 {
+		t.Errorf("a worker is lost: %+v", s)
+	}
+}
+
 func TestDoRunsWithTheCallersContext(t *testing.T) {
 	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
 	err := q.Do(t.Context(), func(ctx context.Context) error {
