@@ -2,7 +2,15 @@
 // process, with the chassis's manners. Each method is a route of its own, in metrics, log lines
 // and faults; what a method returns as an error is answered as a problem document; and what a
 // caller sends is read strictly: one JSON document in UTF-8, no unknown fields, no unknown
-// query parameters, nothing in the body that contradicts the path.
+// query parameters, nothing in the body that contradicts the path. (A zero contradicts nothing:
+// unless the field is optional, it cannot be told from one that is left out.)
+//
+// Errors are declared failures ([failure.Failer]), as anywhere. Of a plain gRPC status that a
+// method returns, the callers' sort is answered with its message, as malformed input and with
+// the HTTP status that google.rpc.Code documents; UNAUTHENTICATED, PERMISSION_DENIED,
+// UNIMPLEMENTED, CANCELLED and DEADLINE_EXCEEDED are the chassis's codes for that. All others,
+// such as the UNAVAILABLE of a service behind this one, are unclassified, and their text stays
+// in the log.
 //
 // The mapping of methods to HTTP is made by protoc-gen-grpc-gateway, from annotations or from a
 // service configuration in YAML; the routes are named once more in Go:
@@ -15,6 +23,7 @@
 //	})
 //
 // Unary methods only: a stream is better served as Server-Sent Events by a handler of its own.
+// Query parameters are read with GET, HEAD and DELETE only.
 package gateway
 
 import (
@@ -25,6 +34,7 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -53,6 +63,8 @@ func Mount(r *chassis.Router, methods []Method, register func(*runtime.ServeMux)
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithWriteContentLength(),
+		// As http.ServeMux does: a slash that is escaped is part of a field, not of the route.
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 	)
 	if err := register(mux); err != nil {
 		return fmt.Errorf("gateway: register the methods: %w", err)
@@ -72,7 +84,7 @@ func newCall(m Method) (*call, error) {
 	if m.Request == nil {
 		return nil, fmt.Errorf("gateway: method %q: Request is nil: name the message it takes", m.Pattern)
 	}
-	c := &call{fields: m.Request.ProtoReflect().Descriptor().Fields()}
+	c := &call{message: m.Request.ProtoReflect().Descriptor()}
 	for rest := m.Pattern; ; {
 		_, after, ok := strings.Cut(rest, "{")
 		if !ok {
@@ -84,10 +96,11 @@ func newCall(m Method) (*call, error) {
 		if name == "$" {
 			continue
 		}
-		if c.field(name) == nil {
-			return nil, fmt.Errorf("gateway: method %q: %s has no field %q", m.Pattern, m.Request.ProtoReflect().Descriptor().FullName(), name)
+		f := field(c.message, name)
+		if f == nil {
+			return nil, fmt.Errorf("gateway: method %q: %s has no field %q", m.Pattern, c.message.FullName(), name)
 		}
-		c.path = append(c.path, name)
+		c.path = append(c.path, wildcard{name, f})
 	}
 }
 
@@ -95,11 +108,36 @@ func newCall(m Method) (*call, error) {
 // gateway did not understand.
 func refuse(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 	_, declared := errors.AsType[failure.Failer](err)
+	own, hasStatus := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err)
 	b, _ := ctx.Value(bodyKey{}).(*body)
-	if b != nil && b.err != nil {
+	switch {
+	case b != nil && b.err != nil:
 		err = b.err // the gateway keeps only the text of it
-	} else if st, ok := status.FromError(err); ok && !declared {
-		err = failure.Malformed.With("reason", failure.Safe(st.Message())).Wrap(err)
+	case hasStatus && !declared:
+		err = classify(own.GRPCStatus(), err)
 	}
 	chassis.Fail(w, r, err)
+}
+
+// classify gives err, which carries a plain status, the code that fits. The gateway's own errors
+// are INVALID_ARGUMENT.
+func classify(st *status.Status, err error) error {
+	switch st.Code() {
+	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange:
+		return failure.Malformed.With("reason", failure.Safe(st.Message())).Wrap(err).WithStatus(runtime.HTTPStatusFromCode(st.Code()))
+	case codes.Unauthenticated:
+		return failure.Unauthenticated.Wrap(err)
+	case codes.PermissionDenied:
+		return failure.Forbidden.Wrap(err)
+	case codes.Unimplemented:
+		return failure.UnknownRoute.Wrap(err)
+	case codes.DeadlineExceeded:
+		return failure.DeadlineExceeded.Wrap(err)
+	case codes.Canceled:
+		return fmt.Errorf("%w: %w", context.Canceled, err) // the chassis knows whether the caller left
+	}
+	return err
 }

@@ -177,7 +177,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-func TestAMethodsOwnStatusIsMalformedInput(t *testing.T) {
+func TestAMethodsOwnStatusAboutItsInputIsMalformedInput(t *testing.T) {
 	r := router(t, func(*errdetails.ErrorInfo) error { return status.Error(codes.InvalidArgument, "bad reason") })
 	if w := ask(r, "GET", "/v1/info", "", nil); w.Code != 400 || !strings.Contains(w.Body.String(), "bad reason") {
 		t.Errorf("%d %s", w.Code, w.Body)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,8 +22,14 @@ import (
 
 // call is a method's request as it may be sent.
 type call struct {
-	fields protoreflect.FieldDescriptors
-	path   []string // the fields that the path fills
+	message protoreflect.MessageDescriptor
+	path    []wildcard
+}
+
+// wildcard is a part of the path that fills a field.
+type wildcard struct {
+	name  string // as the pattern spells it
+	field protoreflect.FieldDescriptor
 }
 
 // serve checks what can be checked before the body is read, and has the gateway do the rest.
@@ -33,25 +40,48 @@ func (c *call) serve(mux *runtime.ServeMux, w http.ResponseWriter, r *http.Reque
 	if err := checkMedia(r); err != nil {
 		return err
 	}
-	b := &body{ReadCloser: r.Body, path: map[string]string{}}
-	for _, name := range c.path {
-		b.path[name] = r.PathValue(name)
-	}
+	b := &body{ReadCloser: r.Body, call: c, request: r}
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
 	r.Body = b
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // the gateway knows no HEAD; the server sends no body
 	}
+	if escaped := r.URL.EscapedPath(); escaped != cmp.Or(r.URL.RawPath, r.URL.Path) {
+		// The gateway unescapes what it takes from the path, so it must not be unescaped yet.
+		u := *r.URL
+		u.RawPath = escaped
+		r.URL = &u
+	}
 	mux.ServeHTTP(w, r)
 	return nil
 }
 
-// field is the field called name, in the contract's or in JSON's spelling.
-func (c *call) field(name string) protoreflect.FieldDescriptor {
-	if f := c.fields.ByName(protoreflect.Name(name)); f != nil {
+// field is the field of m called name, in the contract's or in JSON's spelling.
+func field(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if f := m.Fields().ByName(protoreflect.Name(name)); f != nil {
 		return f
 	}
-	return c.fields.ByJSONName(name)
+	return m.Fields().ByJSONName(name)
+}
+
+// takes reports whether name is a query parameter: a field, or a field of a field and so on, whose
+// outermost is not in the path.
+func (c *call) takes(name string) bool {
+	outer, inner, nested := strings.Cut(name, ".")
+	f := field(c.message, outer)
+	if f == nil || slices.ContainsFunc(c.path, func(w wildcard) bool { return w.field.Number() == f.Number() }) {
+		return false
+	}
+	for nested {
+		if f.Message() == nil || f.Cardinality() == protoreflect.Repeated {
+			return false
+		}
+		outer, inner, nested = strings.Cut(inner, ".")
+		if f = field(f.Message(), outer); f == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // checkQuery refuses parameters that the method does not take: only fields of its message that
@@ -63,9 +93,7 @@ func (c *call) checkQuery(r *http.Request) error {
 	}
 	bodiless := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete
 	for name := range query {
-		top, _, _ := strings.Cut(name, ".") // a field of a field is fine if the outer one is
-		f := c.field(top)
-		if f == nil || !bodiless || slices.Contains(c.path, string(f.Name())) {
+		if !bodiless || !c.takes(name) {
 			return failure.Malformed.With("parameter", failure.Safe(name)).With("reason", failure.Safe("there is no such query parameter"))
 		}
 	}
@@ -91,8 +119,9 @@ func checkMedia(r *http.Request) error {
 // body is a request's body on its way through the gateway.
 type body struct {
 	io.ReadCloser
-	path map[string]string // what the path says of fields
-	err  error             // what reading it found
+	call    *call
+	request *http.Request // knows what the path says
+	err     error         // what reading it found
 }
 
 type bodyKey struct{}
@@ -136,14 +165,24 @@ func (b *body) decode(m proto.Message) error {
 	if err := protojson.Unmarshal(data, m); err != nil {
 		return failure.Malformed.With("reason", failure.Safe(plain(err))).Wrap(err)
 	}
-	fields := m.ProtoReflect().Descriptor().Fields()
-	for name, want := range b.path {
-		f := fields.ByName(protoreflect.Name(name))
-		if f == nil || !m.ProtoReflect().Has(f) {
+	return b.agree(m.ProtoReflect())
+}
+
+// agree refuses a message that says something else than the path. What the path says is read as
+// its field is, so that 7 is 007 and an enum's name is its number; what cannot be read so, the
+// gateway refuses itself.
+func (b *body) agree(m protoreflect.Message) error {
+	if m.Descriptor() != b.call.message {
+		return nil // the body is one field of the message, and those of the path are others
+	}
+	for _, w := range b.call.path {
+		if !m.Has(w.field) {
 			continue
 		}
-		if got := m.ProtoReflect().Get(f).String(); got != want {
-			return failure.Malformed.With("field", failure.Safe(name)).With("reason", failure.Safe("the body contradicts the path"))
+		said := m.New()
+		err := runtime.PopulateFieldFromPath(said.Interface(), string(w.field.Name()), b.request.PathValue(w.name))
+		if err == nil && !said.Get(w.field).Equal(m.Get(w.field)) {
+			return failure.Malformed.With("field", failure.Safe(w.name)).With("reason", failure.Safe("the body contradicts the path"))
 		}
 	}
 	return nil
