@@ -22,6 +22,10 @@
 // [RegisterQueues] and [RegisterAccessLog] read their figures at each scrape. Those functions
 // and [New] panic when the registry refuses a metric, which happens only if a name is
 // registered twice: a mistake in the program, found when it starts.
+//
+// While a service reloads, its old and its new process both count, and a scrape reaches one of
+// them. A [Merger] makes one set of metrics of the [Snapshot] of each, and of what processes that
+// have ended left behind: counters are added up and never fall, gauges are merged by a [Rule].
 package kpi
 
 import (
