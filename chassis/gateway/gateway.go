@@ -45,7 +45,8 @@ import (
 // Method is one method as it appears over HTTP.
 type Method struct {
 	// Pattern is its route in the form of http.ServeMux. Wildcards have the names of the
-	// request's fields: "GET /v1/games/{game_id}".
+	// request's fields: "GET /v1/games/{game_id}". A slash in one that stands for a single
+	// segment, however it is escaped, is an unknown route.
 	Pattern string
 	// Request is the message that the method takes; a nil pointer of its type will do.
 	Request proto.Message
@@ -58,13 +59,11 @@ func Mount(r *chassis.Router, methods []Method, register func(*runtime.ServeMux)
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
 		runtime.WithErrorHandler(refuse),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
-			chassis.Fail(w, r, failure.UnknownRoute.With("path", failure.Safe(r.URL.Path)))
+			chassis.Fail(w, r, unknownRoute(r))
 		}),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithWriteContentLength(),
-		// As http.ServeMux does: a slash that is escaped is part of a field, not of the route.
-		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved),
 	)
 	if err := register(mux); err != nil {
 		return fmt.Errorf("gateway: register the methods: %w", err)
@@ -77,6 +76,10 @@ func Mount(r *chassis.Router, methods []Method, register func(*runtime.ServeMux)
 		r.Handle(m.Pattern, func(w http.ResponseWriter, req *http.Request) error { return c.serve(mux, w, req) }, opts...)
 	}
 	return nil
+}
+
+func unknownRoute(r *http.Request) error {
+	return failure.UnknownRoute.With("path", failure.Safe(r.URL.Path))
 }
 
 // newCall finds the fields that m's path fills.
@@ -92,7 +95,7 @@ func newCall(m Method) (*call, error) {
 		}
 		name, next, _ := strings.Cut(after, "}")
 		rest = next
-		name = strings.TrimSuffix(name, "...")
+		name, several := strings.CutSuffix(name, "...")
 		if name == "$" {
 			continue
 		}
@@ -100,7 +103,7 @@ func newCall(m Method) (*call, error) {
 		if f == nil {
 			return nil, fmt.Errorf("gateway: method %q: %s has no field %q", m.Pattern, c.message.FullName(), name)
 		}
-		c.path = append(c.path, wildcard{name, f})
+		c.path = append(c.path, wildcard{name, several, f})
 	}
 }
 

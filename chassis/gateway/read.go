@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -28,12 +27,20 @@ type call struct {
 
 // wildcard is a part of the path that fills a field.
 type wildcard struct {
-	name  string // as the pattern spells it
-	field protoreflect.FieldDescriptor
+	name    string // as the pattern spells it
+	several bool   // it stands for any number of segments
+	field   protoreflect.FieldDescriptor
 }
 
 // serve checks what can be checked before the body is read, and has the gateway do the rest.
 func (c *call) serve(mux *runtime.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	for _, w := range c.path {
+		// The gateway splits the path after it is unescaped: /games/7%2Fresign, here a game of that
+		// name, would lead it to the method at /games/{game_id}/resign.
+		if !w.several && strings.Contains(r.PathValue(w.name), "/") {
+			return unknownRoute(r)
+		}
+	}
 	if err := c.checkQuery(r); err != nil {
 		return err
 	}
@@ -45,12 +52,6 @@ func (c *call) serve(mux *runtime.ServeMux, w http.ResponseWriter, r *http.Reque
 	r.Body = b
 	if r.Method == http.MethodHead {
 		r.Method = http.MethodGet // the gateway knows no HEAD; the server sends no body
-	}
-	if escaped := r.URL.EscapedPath(); escaped != cmp.Or(r.URL.RawPath, r.URL.Path) {
-		// The gateway unescapes what it takes from the path, so it must not be unescaped yet.
-		u := *r.URL
-		u.RawPath = escaped
-		r.URL = &u
 	}
 	mux.ServeHTTP(w, r)
 	return nil
