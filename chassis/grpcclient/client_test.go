@@ -159,6 +159,23 @@ func TestAnErrorSaysThatItsContextEnded(t *testing.T) {
 	}
 }
 
+// late is a context whose deadline has passed though its timer has not yet run.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
+func TestADeadlineThatPassedIsOneThoughItsTimerIsLate(t *testing.T) {
+	conn, _ := dial(t, grpcclient.Config{}, func(grpc.ServerStream) error { return status.Error(codes.DeadlineExceeded, "too late") })
+	_, unary := invoke(late{t.Context()}, conn)
+	_, theirs := invoke(t.Context(), conn)
+	if status.Code(unary) != codes.DeadlineExceeded || !errors.Is(unary, context.DeadlineExceeded) {
+		t.Errorf("a deadline that has passed: %v", unary)
+	}
+	if status.Code(theirs) != codes.DeadlineExceeded || errors.Is(theirs, context.DeadlineExceeded) {
+		t.Errorf("a deadline of the service's: %v", theirs)
+	}
+}
+
 func TestTheRequestsIDAndTraceAreSentOn(t *testing.T) {
 	got := make(chan metadata.MD, 1)
 	conn, _ := dial(t, grpcclient.Config{}, func(ss grpc.ServerStream) error {
@@ -220,11 +237,13 @@ func TestFailuresAreReadBack(t *testing.T) {
 		Args: map[string]string{"column": "3"}, Status: codes.FailedPrecondition, Retryable: true, RetryAfter: 1500 * time.Millisecond}
 	strange := want
 	strange.Class, strange.ID, strange.Retryable, strange.RetryAfter, strange.Args = 0, "", false, 0, map[string]string{}
+	past := &errdetails.RetryInfo{RetryDelay: durationpb.New(-time.Second)}
 	for name, c := range map[string]struct {
 		err  error
 		want grpcclient.Failure
 		ok   bool
 	}{
+		"a time to wait that is none":     {with(codes.FailedPrecondition, info("code", "1042", "class", "cosmic"), past), strange, true},
 		"a failure":                       {with(codes.FailedPrecondition, full, retry), want, true},
 		"a failure that is wrapped":       {fmt.Errorf("drop a disc: %w", with(codes.FailedPrecondition, retry, full)), want, true},
 		"a class that nobody knows":       {with(codes.FailedPrecondition, info("code", "1042", "class", "cosmic")), strange, true},
