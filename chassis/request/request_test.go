@@ -101,6 +101,13 @@ func TestAChildStaysInItsTrace(t *testing.T) {
 	if child.TraceID != parent.TraceID || child.SpanID == parent.SpanID || child.IsZero() {
 		t.Errorf("child %s of %s", child.Header(), parent.Header())
 	}
+	if orphan := (request.Trace{}).Child(rand.Reader); !orphan.IsZero() {
+		t.Errorf("no trace has the child %s", orphan.Header())
+	}
+	known := request.NewTrace(bytes.NewReader([]byte("0123456789abcdefABCDEFGH")))
+	if want := "00-30313233343536373839616263646566-4142434445464749-00"; known.Header() != want {
+		t.Errorf("made of known bytes: %s, want %s", known.Header(), want)
+	}
 	zeros := request.NewTrace(bytes.NewReader(make([]byte, 24)))
 	if _, ok := request.ParseTrace(zeros.Header()); !ok {
 		t.Errorf("a source of zeros makes the invalid trace %s", zeros.Header())

@@ -15,24 +15,27 @@ type Trace struct {
 
 // NewTrace begins a trace with ids read from rand; it is not sampled.
 func NewTrace(rand io.Reader) Trace {
-	var t Trace
-	read(rand, t.TraceID[:])
-	return t.Child(rand)
-}
-
-// Child is the place one hop further on: the same trace and flags, a new span.
-func (t Trace) Child(rand io.Reader) Trace {
-	read(rand, t.SpanID[:])
-	t.SpanID[7] |= 1 // an id of zeros is invalid
-	t.TraceID[15] |= boolByte(t.TraceID == [16]byte{})
+	var b [24]byte // whole, because every request without a trace begins one
+	read(rand, b[:])
+	t := Trace{TraceID: [16]byte(b[:16]), SpanID: [8]byte(b[16:])}
+	if t.TraceID == [16]byte{} {
+		t.TraceID[15] = 1 // ids of zeros are invalid
+	}
+	t.SpanID[7] |= 1
 	return t
 }
 
-func boolByte(b bool) byte {
-	if b {
-		return 1
+// Child is the place one hop further on: the same trace and flags, a new span. No trace has no
+// child: that of the zero Trace is zero.
+func (t Trace) Child(rand io.Reader) Trace {
+	if t.IsZero() {
+		return t
 	}
-	return 0
+	var span [8]byte
+	read(rand, span[:])
+	span[7] |= 1
+	t.SpanID = span
+	return t
 }
 
 // IsZero reports whether t is no trace.
