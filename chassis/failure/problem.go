@@ -77,7 +77,7 @@ func (p *Problem) Error() string {
 		b.WriteString(" " + strconv.Itoa(p.Status))
 	}
 	if p.Code != 0 {
-		b.WriteString(", " + p.Set + " " + strconv.Itoa(p.Code))
+		b.WriteString(", " + strings.TrimSpace(p.Set+" "+strconv.Itoa(p.Code))) // the set may be missing
 	}
 	for _, text := range []string{p.Detail, p.Title, http.StatusText(p.Status)} {
 		if text != "" {
@@ -93,9 +93,10 @@ func (p *Problem) Error() string {
 
 // WriteProblem answers r with p: a problem document with its status, or for HEAD the same header
 // without it. A status that is not from 400 to 599 becomes 500. Answers are marked as not to be
-// stored or sniffed; what the handler had said of another body (Content-Encoding, Etag,
-// Last-Modified) is removed, other header fields stay. Retry-After is written when p is retryable
-// and says how long, rounded up to whole seconds.
+// stored or sniffed; what the handler had said of another body (Content-Disposition,
+// Content-Encoding, Content-Language, Content-Location, Content-Range, Etag, Last-Modified) is
+// removed, other header fields stay. Retry-After is written when p is retryable and says how long,
+// rounded up to whole seconds.
 //
 // It must be called before anything else is written. A client that is gone already is no error.
 // WWW-Authenticate, Allow and Connection, which RFC 9110 wants beside some statuses, are the host's.
@@ -107,7 +108,10 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 	body, _ := json.Marshal(p)
 	body = append(body, '\n')
 	h := w.Header()
-	for _, name := range []string{"Content-Encoding", "Etag", "Last-Modified", "Retry-After"} {
+	for _, name := range []string{
+		"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location", "Content-Range",
+		"Etag", "Last-Modified", "Retry-After",
+	} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", ContentType)

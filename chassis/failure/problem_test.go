@@ -49,7 +49,8 @@ func TestAProblemHoldsOnlyWhatClientsMaySee(t *testing.T) {
 
 func TestWriteProblemSetsTheHeader(t *testing.T) {
 	w := write(http.MethodPost, errColumnFull.New().Problem(""),
-		"Content-Encoding", "gzip", "Etag", `"1"`, "Last-Modified", "x", "Content-Length", "7", "Retry-After", "99", "Allow", "GET")
+		"Content-Encoding", "gzip", "Etag", `"1"`, "Last-Modified", "x", "Content-Length", "7", "Retry-After", "99", "Allow", "GET",
+		"Content-Disposition", "attachment", "Content-Language", "de", "Content-Location", "/x", "Content-Range", "bytes 0-1/2")
 	body := `{"type":"urn:failure:game:1042","title":"column is full","status":409,"detail":"column is full",` +
 		`"set":"game","code":1042,"class":"caller","retryable":false}` + "\n"
 	want := http.Header{
@@ -234,6 +235,10 @@ func TestAProblemAsAnErrorIsOneLine(t *testing.T) {
 	p := &failure.Problem{Detail: "a\r\nb\x1b[31m\xff", ID: "X"}
 	if got := p.Error(); got != "problem: a  b [31m  [X]" {
 		t.Errorf("%q", got)
+	}
+	p = &failure.Problem{Status: 400, Code: 7}
+	if got := p.Error(); got != "problem 400, 7: Bad Request" {
+		t.Errorf("without a set: %q", got)
 	}
 }
 
