@@ -1,0 +1,436 @@
+package drain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// emptyRead is how long a read net/http asks for when it waits for the next request and has
+	// no byte of it: its bufio.Reader has 4096, and asks for what it has not filled. Any other
+	// length means that it keeps a beginning, which could not be handed over. A test pins it.
+	emptyRead = 4096
+	// lingerFor is how long a connection that is closed in a drain goes on being read: closing
+	// with unread bytes sends a reset, which can overtake the answer. net/http has the same.
+	lingerFor = 500 * time.Millisecond
+	// retryAfter is how long a connection that could not be given is let alone.
+	retryAfter = 50 * time.Millisecond
+	// holdUp is the least that a connection is kept which can be given, only not yet: the
+	// successor did not take it, or the first bytes of a request are here.
+	holdUp = time.Second
+)
+
+// The protocol that a connection speaks, by its first bytes.
+const (
+	undecided = iota
+	http1
+	http2
+)
+
+// What becomes of an idle HTTP/1 connection.
+const (
+	stay = iota
+	give
+	retire // close it
+)
+
+var past = time.Unix(1, 0)
+
+// errLeaves has net/http let go of a connection: it closes silently what times out.
+var errLeaves error = leaves{}
+
+type leaves struct{}
+
+func (leaves) Error() string   { return "drain: the connection leaves" }
+func (leaves) Timeout() bool   { return true }
+func (leaves) Temporary() bool { return true }
+
+// conn is a server's side of a connection as net/http sees it: plain text, always. It knows when
+// it is between two requests, and can then leave the process:
+//
+//	          bytes read                     Idle hook
+//	clean ───────────────▶ request under way ──────────▶ clean
+//	  │ in Read, or about to be, and the drain wants it
+//	  ▼
+//	fate give or retire ── Read returns errLeaves ──▶ net/http calls Close ──▶ given, or closed
+//	                                                         └ not taken ──▶ a new conn, clean
+//
+// HTTP/2 goes its own way (h2.go).
+type conn struct {
+	server *Server
+	raw    net.Conn
+	tls    *tls.Conn // nil: plain text
+	stream net.Conn  // tls if there is one, otherwise raw
+	// movable: another process can go on with it.
+	movable bool
+	proto   atomic.Int32
+	ctx     context.Context      // of the connection; set before it is read from
+	secured *tls.ConnectionState // set by the handshake, in the first Read
+
+	mu       sync.Mutex
+	clean    bool // no byte of a request has been read
+	begun    bool // some byte has been read, ever
+	empty    bool // nothing is kept in net/http's buffer; while reading
+	reading  bool
+	woken    bool // the read deadline is ours, to wake a read
+	patient  bool // adopted, and nothing read: the idle timeout counts, not the header timeout
+	hijacked bool
+	giving   bool // Close is giving it away
+	closed   bool
+	fate     int
+	sniffed  int       // bytes of greeting seen
+	broken   error     // what every Read returns
+	order    *order    // under which fate was decided
+	deadline time.Time // for reading, as net/http wants it
+	since    time.Time // when it became idle, if that was during a drain
+	retry    time.Time // when it may be tried again to give it away
+
+	h2 h2
+}
+
+// fileConn is a conn that sends files without copying them through the process.
+type fileConn struct{ *conn }
+
+func (c fileConn) ReadFrom(r io.Reader) (int64, error) {
+	sink, _ := fileSink(c.raw)
+	return sink.ReadFrom(r)
+}
+
+// own finds the conn in what net/http hands to hooks.
+func own(c net.Conn) *conn {
+	switch c := c.(type) {
+	case *conn:
+		return c
+	case fileConn:
+		return c.conn
+	}
+	return nil
+}
+
+// wrap makes a conn of raw.
+func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
+	c := &conn{server: s, raw: raw, stream: raw, clean: true, patient: adopted}
+	if s.tls != nil {
+		c.tls = tls.Server(raw, s.tls)
+		c.stream = c.tls
+	} else {
+		_, c.movable = raw.(syscall.Conn)
+	}
+	if !s.speaksH2 {
+		c.proto.Store(http1)
+	}
+	if adopted {
+		c.deadline = after(positive(s.http.IdleTimeout, s.http.ReadTimeout))
+		_ = raw.SetReadDeadline(c.deadline)
+	}
+	return c
+}
+
+// given is c as net/http gets it.
+func (c *conn) given() net.Conn {
+	if c.tls == nil {
+		if _, ok := fileSink(c.raw); ok {
+			return fileConn{c}
+		}
+	}
+	return c
+}
+
+// positive is a timeout of net/http: the first that is set counts, and not if it is negative.
+func positive(timeouts ...time.Duration) time.Duration {
+	for _, d := range timeouts {
+		if d != 0 {
+			return max(d, 0)
+		}
+	}
+	return 0
+}
+
+// after is the deadline d from now, none for 0.
+func after(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
+
+// NetConn is the connection as the listener gave it.
+func (c *conn) NetConn() net.Conn { return c.raw }
+
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.raw) }
+func (c *conn) CloseWrite() error                     { return closeWrite(c.stream) }
+
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.enter(len(p)); err != nil {
+		return 0, err
+	}
+	var n int
+	var err error
+	if c.tls != nil && c.secured == nil {
+		err = c.handshake()
+	}
+	if err == nil {
+		n, err = c.stream.Read(p)
+	}
+	return c.leave(p[:n], err)
+}
+
+// enter is called before a read of size bytes; an error is the read's.
+func (c *conn) enter(size int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return c.broken
+	}
+	c.empty = !c.begun || size == emptyRead
+	if c.clean {
+		if o := c.server.order.Load(); o != nil && c.decide(o, time.Now()) {
+			c.broken = errLeaves
+			return errLeaves
+		}
+	}
+	c.reading = true
+	return nil
+}
+
+// leave is called after a read that gave p and err, and says what to make of it.
+func (c *conn) leave(p []byte, err error) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	if c.woken {
+		c.woken = false
+		if len(p) == 0 && timedOut(err) {
+			c.broken = errLeaves
+			return 0, errLeaves
+		}
+		// A request, or the end, came first.
+		c.fate = stay
+		_ = c.raw.SetReadDeadline(c.deadline)
+	}
+	if len(p) == 0 {
+		return 0, err
+	}
+	c.clean, c.begun = false, true
+	if c.patient {
+		c.patient = false
+		c.deadline = after(positive(c.server.http.ReadHeaderTimeout, c.server.http.ReadTimeout))
+		_ = c.raw.SetReadDeadline(c.deadline)
+	}
+	switch c.proto.Load() {
+	case http2:
+		if c.h2.read(p) {
+			c.server.poke()
+		}
+	case undecided:
+		if !c.sniff(p) {
+			c.broken = io.EOF // net/http closes it without an answer
+			return 0, io.EOF
+		}
+	}
+	return len(p), err
+}
+
+func timedOut(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// sniff learns the protocol from the first bytes; false if it is not the one that was negotiated.
+func (c *conn) sniff(p []byte) bool {
+	for i := range p {
+		if p[i] != greeting[c.sniffed] {
+			c.proto.Store(http1)
+			return c.secured == nil || c.secured.NegotiatedProtocol != "h2"
+		}
+		if c.sniffed++; c.sniffed == len(greeting) {
+			c.proto.Store(http2)
+			c.h2.preface = prefaceLength - len(greeting)
+			c.h2.read(p[i+1:])
+			return c.secured == nil || c.secured.NegotiatedProtocol == "h2"
+		}
+	}
+	return true
+}
+
+// decide says whether c, which is clean, leaves under o; c.fate is how. c.mu is held.
+func (c *conn) decide(o *order, now time.Time) bool {
+	since := o.since
+	if c.since.After(since) {
+		since = c.since
+	}
+	idle, possible := now.Sub(since), o.canGive(c)
+	switch {
+	case c.hijacked || c.closed:
+		return false
+	case possible && c.empty && !now.Before(c.retry):
+		c.fate = give
+	case !possible && idle >= o.Min:
+		c.fate = retire
+	case possible && (!c.empty || !c.retry.IsZero()) && idle >= max(o.Min, holdUp):
+		c.fate = retire
+	default:
+		return false
+	}
+	c.order = o
+	return true
+}
+
+// wake has c leave if it waits for a request and o wants it away.
+func (c *conn) wake(o *order, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reading && c.clean && !c.woken && c.decide(o, now) {
+		c.woken = true
+		_ = c.raw.SetReadDeadline(past)
+	}
+}
+
+// idle is told by net/http: an answer is done, or with HTTP/2 the last stream.
+func (c *conn) idle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clean = c.proto.Load() != http2
+	c.h2.streams = false
+	if c.server.warned.Load() {
+		c.since = time.Now()
+	}
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.proto.Load() != http2 {
+		return c.stream.Write(p)
+	}
+	return c.writeFrames(p)
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetWriteDeadline(t), c.SetReadDeadline(t))
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+
+// SetReadDeadline keeps t for later while the deadline is ours.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.patient {
+		return nil
+	}
+	c.deadline = t
+	if c.woken {
+		return nil
+	}
+	return c.raw.SetReadDeadline(t)
+}
+
+// Close gives c away if that is its fate.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	c.closed = true
+	c.giving = c.fate == give
+	linger := c.server.warned.Load() && !c.hijacked && c.proto.Load() == http1
+	c.mu.Unlock()
+	if c.giving {
+		return c.giveAway()
+	}
+	if linger && c.CloseWrite() == nil {
+		_ = c.raw.SetReadDeadline(time.Now().Add(lingerFor))
+		_, _ = io.Copy(io.Discard, c.stream)
+	}
+	defer c.gone()
+	return c.stream.Close()
+}
+
+// gone takes c, which is closed, off the books.
+func (c *conn) gone() {
+	c.server.gate.forget(c)
+	if c.hijacked {
+		c.server.hijacked.Add(-1)
+	}
+	c.server.poke()
+}
+
+// giveAway hands c to the successor, and serves it on if that fails.
+func (c *conn) giveAway() error {
+	s := c.server
+	_ = c.raw.SetDeadline(time.Time{})
+	if err := c.order.Give(c.raw.(syscall.Conn)); err == nil {
+		s.given.Add(1)
+		defer c.gone()
+		return c.raw.Close()
+	}
+	s.takenBack.Add(1)
+	back := s.wrap(c.raw, true)
+	back.since = c.since
+	back.retry = time.Now().Add(retryAfter)
+	s.gate.replace(c, back)
+	if err := s.gate.pass(back, back.given()); err != nil {
+		s.poke()
+		return c.raw.Close()
+	}
+	return nil
+}
+
+// cut closes c at once. It returns the protocol if a request was under way, "" otherwise.
+func (c *conn) cut() string {
+	c.mu.Lock()
+	if c.giving { // it is the successor's, or will find the gate closed
+		c.mu.Unlock()
+		return ""
+	}
+	already := c.closed
+	c.closed = true
+	what := ""
+	switch {
+	case already:
+	case c.hijacked:
+		what = "hijacked"
+	case c.proto.Load() == http2:
+		if c.h2.streams {
+			what = "h2"
+		}
+	case !c.clean:
+		what = "http1"
+	}
+	c.mu.Unlock()
+	_ = c.raw.Close() // without a farewell, which could block
+	if !already {
+		c.gone()
+	}
+	return what
+}
+
+// state is told by net/http what c is at.
+func (c *conn) state(state http.ConnState) {
+	switch state {
+	case http.StateIdle:
+		c.idle()
+	case http.StateActive:
+		if c.proto.Load() == http2 {
+			c.mu.Lock()
+			c.h2.streams = true
+			c.mu.Unlock()
+		}
+	case http.StateHijacked:
+		c.mu.Lock()
+		c.hijacked = true
+		c.mu.Unlock()
+		c.server.hijacked.Add(1)
+	}
+}

@@ -1,0 +1,276 @@
+package drain
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Gate is a listener whose accepting can end while its server still believes it open. Servers
+// take the closing of their listener for the beginning of the end, and lose what they had just
+// accepted; behind a gate they never see it.
+//
+// Nothing is accepted before the first call of Accept, so a process that shares the socket with
+// another one can make its gate early. Make one with [NewGate]; close it with [Gate.Close] (a
+// server does that when it ends). It is safe for concurrent use.
+type Gate struct {
+	max int
+	// wrap makes of a connection what is counted in open, and what is given to the server.
+	wrap func(c net.Conn, adopted bool) (counted, given net.Conn)
+	// retrying is told of errors that accepting goes on after.
+	retrying func(err error, after time.Duration)
+	incoming chan net.Conn
+	quiet    chan struct{} // closed: nothing more is accepted
+	closed   chan struct{} // closed: Accept is over
+	failed   chan struct{} // closed: accepting ended with err
+	done     chan struct{} // closed: the accepting goroutine has ended
+	err      error
+
+	mu        sync.Mutex
+	room      sync.Cond // of mu: there is room, or it is quiet
+	l         net.Listener
+	accepting bool
+	isQuiet   bool
+	isClosed  bool
+	open      map[net.Conn]struct{}
+}
+
+// NewGate puts a gate before l. maxConns > 0 bounds the connections that are open at a time:
+// more wait in the kernel's queue until one is closed. Adopted ones are never kept waiting, as
+// another process has let them in under the same bound; they take room all the same.
+func NewGate(l net.Listener, maxConns int) *Gate {
+	g := newGate(maxConns)
+	g.l = l
+	g.wrap = func(c net.Conn, _ bool) (net.Conn, net.Conn) {
+		p := &passage{Conn: c, gate: g}
+		if _, ok := fileSink(c); ok {
+			return p, filePassage{p}
+		}
+		return p, p
+	}
+	return g
+}
+
+func newGate(maxConns int) *Gate {
+	g := &Gate{
+		max:      maxConns,
+		incoming: make(chan net.Conn),
+		quiet:    make(chan struct{}),
+		closed:   make(chan struct{}),
+		failed:   make(chan struct{}),
+		done:     make(chan struct{}),
+		open:     make(map[net.Conn]struct{}),
+	}
+	g.room.L = &g.mu
+	return g
+}
+
+var errServed = errors.New("drain: Serve was called before: a Server has one listener")
+
+// attach gives a gate that was made without one its listener.
+func (g *Gate) attach(l net.Listener) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.l != nil {
+		return errServed
+	}
+	g.l = l
+	if g.isQuiet {
+		return l.Close()
+	}
+	return nil
+}
+
+// Accept returns the next connection, accepted or adopted. After Close it returns
+// [net.ErrClosed]. What passes (no descriptors left, a network error that belongs to the
+// connection that did not come about) is waited out, 5 ms to 1 s at a time; other errors are
+// returned. Quiesce alone does not end it.
+func (g *Gate) Accept() (net.Conn, error) {
+	g.mu.Lock()
+	if !g.accepting && !g.isQuiet {
+		g.accepting = true
+		go g.accept()
+	}
+	g.mu.Unlock()
+	select {
+	case c := <-g.incoming:
+		return c, nil
+	case <-g.failed:
+		return nil, g.err
+	case <-g.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// accept takes connections from the listener until it is closed.
+func (g *Gate) accept() {
+	defer close(g.done)
+	var delay time.Duration
+	for g.await() {
+		c, err := g.l.Accept()
+		if err == nil {
+			delay = 0
+			if g.deliver(c, false) != nil {
+				_ = c.Close() // nobody will take it
+			}
+			continue
+		}
+		select {
+		case <-g.quiet:
+			return
+		default:
+		}
+		if !passing(err) {
+			g.err = err
+			close(g.failed)
+			return
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		if g.retrying != nil {
+			g.retrying(err, delay)
+		}
+		select {
+		case <-time.After(delay):
+		case <-g.quiet:
+			return
+		}
+	}
+}
+
+// await returns once there is room for another connection; false when none shall be accepted.
+func (g *Gate) await() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.max > 0 && len(g.open) >= g.max && !g.isQuiet {
+		g.room.Wait()
+	}
+	return !g.isQuiet
+}
+
+// passing says whether accepting can be expected to work again after err. accept(2) wants
+// errors of the network that lie before the new connection treated like EAGAIN.
+func passing(err error) bool {
+	var temporary interface{ Temporary() bool }
+	if errors.As(err, &temporary) && temporary.Temporary() {
+		return true
+	}
+	for _, e := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM, syscall.EPROTO,
+		syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.EHOSTUNREACH,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver wraps c and has the server take it; net.ErrClosed if it no longer takes any.
+func (g *Gate) deliver(c net.Conn, adopted bool) error {
+	counted, given := g.wrap(c, adopted)
+	g.mu.Lock()
+	g.open[counted] = struct{}{}
+	g.mu.Unlock()
+	return g.pass(counted, given)
+}
+
+// pass waits until the server has taken given, which is counted already.
+func (g *Gate) pass(counted, given net.Conn) error {
+	select {
+	case <-g.closed:
+	default:
+		select {
+		case g.incoming <- given:
+			return nil
+		case <-g.closed:
+		}
+	}
+	g.forget(counted)
+	return net.ErrClosed
+}
+
+// replace counts new in the place of old.
+func (g *Gate) replace(old, new net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, old)
+	g.open[new] = struct{}{}
+}
+
+// forget frees the place of a connection. Forgetting twice is once.
+func (g *Gate) forget(counted net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, counted)
+	g.room.Signal()
+}
+
+// Addr is the listener's address.
+func (g *Gate) Addr() net.Addr { return g.l.Addr() }
+
+// Adopt has Accept return c, a connection that another process accepted, and blocks until the
+// server has taken it. It works while Accept does, after Quiesce as well. After Close it returns
+// [net.ErrClosed], and c is still the caller's.
+func (g *Gate) Adopt(c net.Conn) error { return g.deliver(c, true) }
+
+// Quiesce closes the listener and returns once everything that was accepted has been delivered
+// to Accept's caller, who must therefore go on accepting. Only this process's descriptor is
+// closed: another one that has the socket goes on accepting. A listener that made a socket file
+// removes it, unless told not to ([net.UnixListener.SetUnlinkOnClose]). It is idempotent.
+func (g *Gate) Quiesce() { _ = g.quiesce() }
+
+func (g *Gate) quiesce() error {
+	var err error
+	g.mu.Lock()
+	if !g.isQuiet {
+		g.isQuiet = true
+		close(g.quiet)
+		g.room.Broadcast()
+		if g.l != nil {
+			err = g.l.Close()
+		}
+	}
+	accepting := g.accepting
+	g.mu.Unlock()
+	if accepting {
+		<-g.done
+	}
+	return err
+}
+
+// Close quiesces, has Accept return [net.ErrClosed] from now on, and closes the connections that
+// nobody has taken yet. Those that were taken are their takers' business. The error is that of
+// closing the listener, for the first who closes it.
+func (g *Gate) Close() error {
+	g.mu.Lock()
+	if !g.isClosed {
+		g.isClosed = true
+		close(g.closed)
+	}
+	g.mu.Unlock()
+	return g.quiesce()
+}
+
+// Conns is how many connections are open.
+func (g *Gate) Conns() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.open)
+}
+
+// Fresh is how many connections are open on which the server has not written yet. A gRPC server
+// writes its SETTINGS when the handshake is done, and only then does GracefulStop know of the
+// connection: wait until none is fresh before calling it.
+func (g *Gate) Fresh() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for c := range g.open {
+		if p, ok := c.(*passage); ok && !p.wrote.Load() {
+			n++
+		}
+	}
+	return n
+}

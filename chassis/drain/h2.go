@@ -1,0 +1,140 @@
+package drain
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// pongWithin is how long the answer to the heads-up is waited for; after that, a client is
+	// taken to know.
+	pongWithin = time.Second
+	// quietFor is how long a connection that was told has no stream before it is closed.
+	quietFor = 50 * time.Millisecond
+	// farewell is how long a client has to close a connection that we have closed on our side.
+	farewell = time.Second
+)
+
+// h2 is what a conn knows of its HTTP/2. The first fields belong to conn.mu.
+type h2 struct {
+	streams bool // some are open
+	acked   bool // the client has answered the heads-up
+	preface int  // bytes of the client's preface to come
+	in      frames
+	quiet   time.Duration // without streams, counted in scans
+	over    time.Time     // when our side was closed
+	toldAt  time.Time
+
+	// writing is held over writes: what is ours goes between two frames.
+	writing sync.Mutex
+	out     frames
+	told    bool // the heads-up is out
+}
+
+// read follows what the client sends; true when that answers the heads-up. conn.mu is held.
+func (h *h2) read(p []byte) bool {
+	before := h.acked
+	k := min(h.preface, len(p))
+	h.preface -= k
+	p = p[k:]
+	for len(p) > 0 {
+		n, ended := h.in.next(p)
+		p = p[n:]
+		if ended && h.in.acknowledged() {
+			h.acked = true
+		}
+	}
+	return h.acked && !before
+}
+
+// writeFrames writes p, and the heads-up at the first place for it if it is due.
+func (c *conn) writeFrames(p []byte) (int, error) {
+	h := &c.h2
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	written := 0
+	for len(p) > 0 {
+		part := p
+		if c.server.warned.Load() && !h.told {
+			probe := h.out
+			n, _ := probe.next(p)
+			part = p[:n]
+		}
+		n, err := c.stream.Write(part)
+		h.out.skip(p[:n])
+		p = p[n:]
+		written += n
+		if err == nil {
+			err = c.tell()
+		}
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// tell writes the heads-up if it is due and this is a place for it. h2.writing is held.
+func (c *conn) tell() error {
+	h := &c.h2
+	if h.told || !c.server.warned.Load() || !h.out.between() {
+		return nil
+	}
+	h.told = true
+	if _, err := c.stream.Write([]byte(headsUp)); err != nil {
+		_ = c.raw.Close() // half of it may be out
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.toldAt = time.Now()
+	return nil
+}
+
+// announce has the client told if no write is under way, which would do it.
+func (c *conn) announce() {
+	c.h2.writing.Lock()
+	defer c.h2.writing.Unlock()
+	_ = c.tell() // net/http finds out
+}
+
+// untold says whether c speaks HTTP/2 and its client has not answered the heads-up.
+func (c *conn) untold() bool {
+	if c.proto.Load() != http2 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.h2.acked && !c.closed
+}
+
+// release ends c once its client knows and has no stream. Clients mostly do that themselves.
+// Silence is counted in scans rather than read off the clock: on a machine that is too busy to
+// run the connection's goroutines, the scans are late as well.
+func (c *conn) release(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := &c.h2
+	if c.closed || h.streams || h.toldAt.IsZero() || !h.acked && now.Sub(h.toldAt) < pongWithin {
+		h.quiet = 0
+		return
+	}
+	h.quiet += scanEvery
+	switch {
+	case h.quiet < quietFor:
+	case h.over.IsZero():
+		h.over = now
+		go c.bid()
+	case now.Sub(h.over) >= farewell:
+		c.closed = true
+		_ = c.raw.Close()
+		c.gone()
+	}
+}
+
+// bid closes our side.
+func (c *conn) bid() {
+	c.h2.writing.Lock()
+	defer c.h2.writing.Unlock()
+	_ = c.CloseWrite()
+}
