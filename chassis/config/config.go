@@ -35,6 +35,9 @@
 //   - lists of those except Secret: a YAML list, or in a variable or flag "a,b,c";
 //   - map[string]string: a YAML mapping, or in a variable or flag "name=value,name=value".
 //
+// Whole numbers are read as Go reads them: 0x1f, 0b11, 0o17, also 017 (which is 15), and 1_000. An item
+// of a list that is empty, and one of a list or map that has a comma, can be given in the file alone.
+//
 // [New] refuses anything else and names the Go field. A list or map replaces the one of an earlier
 // layer whole; a flag given twice counts once, the last time.
 //

@@ -275,6 +275,8 @@ env S_LABELS: key "labels": want pairs such as name=value,name=value, got "a"`)
 		t.Errorf("what could be read is %+v", f)
 	}
 	for env, want := range map[string]string{
+		"S_HOSTS=a,b,":     `env S_HOSTS: key "hosts": item 3: want text, got ""`,
+		"S_NETS=,::/0":     `env S_NETS: key "nets": item 1: want a prefix, got ""`,
 		"S_LABELS=a=1,a=2": `env S_LABELS: key "labels": "a" is given twice`,
 		"S_LABELS==1":      `env S_LABELS: key "labels": want pairs such as name=value,name=value, got "=1"`,
 		"S_LABELS=\xff=1":  `env S_LABELS: key "labels": want UTF-8 text`,

@@ -313,7 +313,11 @@ func (c *list) parse(text string) (reflect.Value, error) {
 		return out, nil
 	}
 	for i, item := range strings.Split(text, ",") {
-		v, err := c.item.parse(strings.TrimSpace(item))
+		item = strings.TrimSpace(item)
+		v, err := c.item.parse(item)
+		if err == nil && item == "" { // of texts; one comma too many rather than an empty host
+			err = &wanted{want: c.item.want, got: quote(item)}
+		}
 		if err != nil {
 			return out, fmt.Errorf("item %d: %w", i+1, err)
 		}
