@@ -9,13 +9,27 @@ import (
 	"strings"
 	"syscall"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
+// stepError says in which step of a request something failed.
+type stepError struct {
+	step string
+	err  error
+}
+
+func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
+
+func (e *stepError) Unwrap() error { return e.err }
+
+func at(step string, err error) error { return &stepError{step, err} }
+
 // causeOf is a short text for why a request failed, the same for all failures of a kind.
 func causeOf(err error) string {
-	if s, ok := status.FromError(err); ok && s.Code() != codes.Unknown {
+	if e, ok := errors.AsType[*stepError](err); ok {
+		return e.step + ": " + causeOf(e.err)
+	}
+	if s, ok := status.FromError(err); ok {
 		return s.Code().String() + ": " + fromText(s.Message())
 	}
 	for _, known := range []struct {

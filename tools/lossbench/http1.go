@@ -154,7 +154,7 @@ func (h *http1) open() error {
 		t := tls.Client(conn, h.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			h.close()
-			return fmt.Errorf("handshake: %w", err)
+			return at("handshake", err)
 		}
 		h.stream = t
 	}
@@ -177,7 +177,7 @@ func (h *http1) exchange() (keep bool, err error) {
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return false, fmt.Errorf("body: %w", err)
+		return false, at("body", err)
 	}
 	return h.keep && !res.Close && len(answer) < maxAnswer, h.check(res.StatusCode, string(answer))
 }

@@ -39,7 +39,7 @@ func (c *client) events() error {
 	defer cancel()
 	conn, err := c.dial(ctx, c.load.options.HTTP)
 	if err != nil {
-		return fmt.Errorf("dial: %w", err)
+		return at("dial", err)
 	}
 	defer conn.Close()
 	over := context.AfterFunc(c.load.context, func() { conn.Close() })
@@ -55,15 +55,15 @@ func (c *client) follow(conn net.Conn, t0 time.Time) error {
 	wait := func() { _ = conn.SetReadDeadline(time.Now().Add(c.load.options.Timeout)) }
 	wait()
 	if _, err := fmt.Fprintf(conn, "GET /sse HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", c.load.options.HTTP); err != nil {
-		return fmt.Errorf("open: %w", err)
+		return at("open", err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return fmt.Errorf("open: %w", err)
+		return at("open", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("open: status %d", res.StatusCode)
+		return at("open", fmt.Errorf("status %d", res.StatusCode))
 	}
 	lines := bufio.NewReader(res.Body)
 	last, reconnect := 0, false
@@ -75,7 +75,7 @@ func (c *client) follow(conn net.Conn, t0 time.Time) error {
 		case errors.Is(err, io.EOF):
 			return errors.New("ended without notice")
 		case err != nil:
-			return fmt.Errorf("stream: %w", err)
+			return at("stream", err)
 		}
 		wait()
 		line = strings.TrimSuffix(line, "\n")

@@ -47,9 +47,12 @@ func (c *client) openSocket() (*socket, error) {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return c.dial(ctx, addr) }}
-	conn, _, err := websocket.Dial(ctx, "ws://"+c.load.options.HTTP+"/ws", &websocket.DialOptions{HTTPClient: &http.Client{Transport: tr}})
+	conn, res, err := websocket.Dial(ctx, "ws://"+c.load.options.HTTP+"/ws", &websocket.DialOptions{HTTPClient: &http.Client{Transport: tr}})
 	if err != nil {
 		tr.CloseIdleConnections()
+		if res != nil {
+			err = fmt.Errorf("status %d", res.StatusCode)
+		}
 		return nil, err
 	}
 	reading, stop := context.WithCancel(context.Background())
