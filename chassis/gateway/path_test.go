@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -99,6 +100,70 @@ func TestABodyThatIsOneFieldDoesNotContradictThePath(t *testing.T) {
 	w := ask(h, "POST", "/t/a", "application/json", strings.NewReader(`{"name":"b"}`))
 	if w.Code != 200 || !strings.Contains(quiet(w), `"name":"a"`) || option.Name != "b" {
 		t.Errorf("%d %s, read %v", w.Code, w.Body, &option)
+	}
+}
+
+// Generated handlers decode a field into a pointer to it, and for PATCH with a field mask they read
+// the body first and decode a copy.
+func TestABodyThatIsOneFieldIsReadAsStrictlyAsOneThatIsAll(t *testing.T) {
+	type field struct {
+		name string
+		into func() any
+	}
+	option := field{"message", func() any { return new(*typepb.Option) }}
+	text := field{"text", func() any { return new(string) }}
+	for _, c := range []struct {
+		field
+		body string
+		err  error
+		want int
+		told string
+	}{
+		{option, `{"name":"a"}`, nil, 200, ""},
+		{option, ``, nil, 200, ""},
+		{option, `{"name":"a"} {"name":"b"}`, nil, 400, "want one JSON document"},
+		{option, `{"name":"a"`, nil, 400, "want one JSON document"},
+		{option, `{"nmae":"a"}`, nil, 400, `unknown field`},
+		{option, `{"name":`, &http.MaxBytesError{Limit: 1}, 413, ""},
+		{text, `"a"`, nil, 200, ""},
+		{text, `"a" "b"`, nil, 400, "want one JSON document"},
+		{text, "\"\xff\"", nil, 400, "invalid UTF-8"},
+		{text, `1`, nil, 400, "cannot unmarshal number"},
+		{text, `"a`, os.ErrDeadlineExceeded, 408, ""},
+	} {
+		for _, copied := range []bool{false, true} {
+			r := chassis.NewRouter()
+			err := gateway.Mount(r, []gateway.Method{{Pattern: "POST /f", Request: &typepb.Type{}}}, func(mux *runtime.ServeMux) error {
+				return mux.HandlePath("POST", "/f", func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+					ctx, err := runtime.AnnotateIncomingContext(r.Context(), mux, r, "/t.T/M")
+					if err != nil {
+						t.Error(err)
+					}
+					in, _ := runtime.MarshalerForRequest(mux, r)
+					body := io.Reader(r.Body)
+					if copied {
+						body = io.MultiReader(r.Body)
+					}
+					if err := in.NewDecoder(body).Decode(c.into()); err != nil {
+						runtime.HTTPError(ctx, mux, in, w, r, status.Error(codes.InvalidArgument, err.Error()))
+					}
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := io.Reader(strings.NewReader(c.body))
+			if c.err != nil {
+				body = io.MultiReader(body, failing{c.err})
+			}
+			w := ask(r, "POST", "/f", "application/json", body)
+			if copied && c.err != nil {
+				c.want = 400 // of a copy, the chassis knows why it could not be read, but not the gateway
+			}
+			if w.Code != c.want || !strings.Contains(w.Body.String(), c.told) {
+				t.Errorf("%s %q, copied %v: %d %s, want %d with %s", c.name, c.body, copied, w.Code, w.Body, c.want, c.told)
+			}
+		}
 	}
 }
 

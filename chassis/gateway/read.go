@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -139,18 +141,39 @@ func newCodec() *codec {
 // documents and forgets what kind of error the reader had.
 func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
-		b, ours := r.(*body)
-		m, message := v.(proto.Message)
-		if !ours || !message {
-			return c.JSONPb.NewDecoder(r).Decode(v)
+		if b, ok := r.(*body); ok {
+			b.err = b.decode(c, v)
+			return b.err
 		}
-		b.err = b.decode(m)
-		return b.err
+		// For PATCH with a field mask the gateway reads the body itself, and decodes copies.
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		return c.parse(data, v)
 	})
 }
 
-// decode reads the document, if there is one, into m.
-func (b *body) decode(m proto.Message) error {
+// parse reads the document in data, if there is one, into v: a message, or a pointer to a field when
+// that is what the body fills.
+func (c *codec) parse(data []byte, v any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if m, ok := v.(proto.Message); ok {
+		return protojson.Unmarshal(data, m)
+	}
+	switch {
+	case !utf8.Valid(data):
+		return errors.New("invalid UTF-8")
+	case !json.Valid(data):
+		return errors.New("want one JSON document")
+	}
+	return c.Unmarshal(data, v)
+}
+
+// decode reads the body into v.
+func (b *body) decode(c *codec, v any) error {
 	data, err := io.ReadAll(b)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -160,13 +183,13 @@ func (b *body) decode(m proto.Message) error {
 	case err != nil:
 		return err
 	}
-	if len(data) == 0 {
-		return nil
-	}
-	if err := protojson.Unmarshal(data, m); err != nil {
+	if err := c.parse(data, v); err != nil {
 		return failure.Malformed.With("reason", failure.Safe(plain(err))).Wrap(err)
 	}
-	return b.agree(m.ProtoReflect())
+	if m, ok := v.(proto.Message); ok {
+		return b.agree(m.ProtoReflect())
+	}
+	return nil
 }
 
 // agree refuses a message that says something else than the path. What the path says is read as
