@@ -28,7 +28,9 @@
 //     closed after [Leave].Min. Clients that keep idle connections for a shorter time than that
 //     lose nothing.
 //   - HTTP/2 is told to go elsewhere with GOAWAY, in a way that fails no stream (RFC 9113, 6.8),
-//     and is closed when the last stream has ended.
+//     and is closed when the last stream has ended. What no server can help: when GOAWAY comes
+//     in the microseconds after Go's client (1.26) has chosen a connection and before it has
+//     opened the stream, it fails a request whose body has no GetBody, of which nothing was sent.
 //   - Hijacked connections (websockets) are waited for while their handler runs.
 //
 // # gRPC

@@ -1,0 +1,61 @@
+package drain
+
+import (
+	"net"
+	"time"
+)
+
+const (
+	HeadsUpFrames = headsUp
+	EmptyRead     = emptyRead
+	HoldUp        = holdUp
+)
+
+// Frames follows p, cut as chunk says, and returns where frames end and whether an answer to our
+// PING was among them.
+func Frames(p []byte, chunk func() int) (ends []int, acknowledged bool) {
+	var f frames
+	for at := 0; at < len(p); {
+		q := p[at:min(at+max(chunk(), 1), len(p))]
+		for len(q) > 0 {
+			n, ended := f.next(q)
+			q = q[n:]
+			at += n
+			if ended {
+				ends = append(ends, at)
+				acknowledged = acknowledged || f.acknowledged()
+			}
+		}
+	}
+	return ends, acknowledged
+}
+
+// WriteFrames writes chunks on an HTTP/2 connection and lets the heads-up be due before the one
+// with the index due. It returns what is on the wire then.
+func WriteFrames(chunks [][]byte, due int) ([]byte, error) {
+	var wire recorder
+	c := &conn{server: &Server{}, raw: &wire, stream: &wire}
+	c.proto.Store(http2)
+	for i, p := range chunks {
+		if i == due {
+			c.server.warned.Store(true)
+			c.announce()
+		}
+		if n, err := c.Write(p); err != nil || n != len(p) {
+			return wire.b, err
+		}
+	}
+	return wire.b, nil
+}
+
+type recorder struct {
+	net.Conn
+	b []byte
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.b = append(r.b, p...)
+	return len(p), nil
+}
+
+func (r *recorder) SetReadDeadline(time.Time) error { return nil }

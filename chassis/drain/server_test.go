@@ -1,0 +1,382 @@
+package drain_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
+)
+
+func TestAHandlerThatHasHijackedIsWaitedFor(t *testing.T) {
+	clean(t)
+	end := make(chan bool)
+	hijacked := make(chan net.Conn, 1)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		line, _ := rw.ReadString('\n')
+		io.WriteString(c, line)
+		hijacked <- c
+		<-end
+	}), drain.Options{H2C: true})
+	c := dial(t, s.addr)
+	c.send(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhello\n")
+	if b, err := c.r.ReadString('o'); err != nil {
+		t.Fatal(b, err)
+	}
+	server := <-hijacked
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Drain(ctx, drain.Leave{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v, with a handler that runs", err)
+	}
+	if n := s.Stats().Conns; n != 1 {
+		t.Errorf("%d open", n)
+	}
+	done := draining(t, s, drain.Leave{})
+	server.Close()
+	if err := server.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed twice: %v", err)
+	}
+	close(end)
+	drained(t, done)
+	if s := s.Stats(); s.Conns != 0 || s.Cut["hijacked"] != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAHijackedConnectionWithoutAHandlerIsLeftToItsOwnerAndCutByClose(t *testing.T) {
+	clean(t)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, _ := http.NewResponseController(w).Hijack()
+		io.WriteString(c, "x")
+	}), drain.Options{})
+	c := dial(t, s.addr)
+	c.send(t, get("/"))
+	if b, err := c.r.ReadByte(); b != 'x' {
+		t.Fatal(err)
+	}
+	drained(t, draining(t, s, drain.Leave{}))
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	c.wantEnd(t)
+	if s := s.Stats(); s.Conns != 0 || s.Cut["hijacked"] != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAHandlerThatDoesNotEndIsCutAndCounted(t *testing.T) {
+	clean(t)
+	begun, end := make(chan bool), make(chan bool)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-end // whatever becomes of its context
+	}), drain.Options{})
+	c, idle := dial(t, s.addr), dial(t, s.addr)
+	c.send(t, get("/"))
+	<-begun
+	until(t, "both are accepted", func() bool { return s.Stats().Conns == 2 })
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Drain(ctx, drain.Leave{Min: time.Minute}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	idle.wantEnd(t)
+	if s := s.Stats(); s.Conns != 0 || s.Cut["http1"] != 1 || s.Cut["h2"] != 0 || s.Cut["hijacked"] != 0 {
+		t.Errorf("%+v", s)
+	}
+	close(end)
+	if err := s.Adopt(idle); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Adopt after Close: %v", err)
+	}
+}
+
+func TestAConnectionThatIsBeingGivenIsNotCut(t *testing.T) {
+	clean(t)
+	old, next := start(t, named("old"), drain.Options{}), start(t, named("new"), drain.Options{})
+	pass := passTo(t, next)
+	for _, taken := range []bool{true, false} {
+		t.Run(fmt.Sprintf("taken: %v", taken), func(t *testing.T) {
+			old := old
+			if !taken {
+				old = start(t, named("old"), drain.Options{})
+			}
+			c := dial(t, old.addr)
+			c.send(t, get("/"))
+			c.want(t, "old / 0")
+			giving, go_ := make(chan bool), make(chan bool)
+			ctx, cancel := context.WithCancel(context.Background())
+			result := make(chan error)
+			go func() {
+				result <- old.Drain(ctx, drain.Leave{Give: func(c syscall.Conn) error {
+					close(giving)
+					<-go_
+					if !taken {
+						return errors.New("no")
+					}
+					return pass(c)
+				}})
+			}()
+			<-giving
+			cancel()
+			if err := <-result; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			if err := old.Close(); err != nil {
+				t.Error(err)
+			}
+			close(go_)
+			if taken {
+				c.send(t, get("/"))
+				c.want(t, "new / 0")
+			} else {
+				c.wantEnd(t)
+			}
+			until(t, "it is off the books", func() bool { return old.Stats().Conns == 0 })
+			if cut := old.Stats().Cut["http1"]; cut != 0 {
+				t.Errorf("cut: %d", cut)
+			}
+		})
+	}
+}
+
+func TestTheCallersHooksAreStillCalled(t *testing.T) {
+	clean(t)
+	type key struct{}
+	var mu sync.Mutex
+	var states []http.ConnState
+	h := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Context().Value(key{}), r.TLS) }),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, key{}, c.(interface{ NetConn() net.Conn }).NetConn().LocalAddr())
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if raw, err := c.(syscall.Conn).SyscallConn(); raw == nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			states = append(states, state)
+		},
+	}
+	s := serve(t, listen(t), h, drain.Options{})
+	c := dial(t, s.addr)
+	c.send(t, get("/"))
+	c.want(t, s.addr+" <nil>")
+	drained(t, draining(t, s, drain.Leave{}))
+	until(t, "the hook has seen it all", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprint(states) == "[new active idle closed]"
+	})
+}
+
+func TestWithoutAHandlerTheDefaultOneServes(t *testing.T) {
+	clean(t)
+	s := start(t, nil, drain.Options{})
+	c := dial(t, s.addr)
+	c.send(t, get("/nowhere"))
+	if res := c.want(t, "404 page not found\n"); res.StatusCode != http.StatusNotFound {
+		t.Error(res.Status)
+	}
+}
+
+func TestABoundOfConnectionsIsFreedByGivingThemAway(t *testing.T) {
+	clean(t)
+	old, next := start(t, named("old"), drain.Options{MaxConns: 1}), start(t, named("new"), drain.Options{MaxConns: 1})
+	first, second := dial(t, old.addr), dial(t, old.addr)
+	first.send(t, get("/"))
+	first.want(t, "old / 0")
+	second.send(t, get("/"))
+	if n := old.Stats().Conns; n != 1 {
+		t.Errorf("%d open", n)
+	}
+	first.Close()
+	second.want(t, "old / 0")
+	drained(t, draining(t, old, drain.Leave{Give: passTo(t, next)}))
+	second.send(t, get("/"))
+	second.want(t, "new / 0")
+}
+
+func TestAServerThatNeverServedDrainsAndCloses(t *testing.T) {
+	clean(t)
+	s := drain.New(&http.Server{}, drain.Options{})
+	if err := s.Drain(context.Background(), drain.Leave{}); err != nil {
+		t.Error(err)
+	}
+	l := &countingListener{Listener: listen(t)}
+	if err := s.Serve(l); err != nil || l.closes.Load() == 0 {
+		t.Errorf("Serve after Drain: %v, the listener closed %d times", err, l.closes.Load())
+	}
+}
+
+func TestServeReturnsNilWhenTheServerIsShutDownByOtherMeans(t *testing.T) {
+	clean(t)
+	h := &http.Server{}
+	s := drain.New(h, drain.Options{})
+	ended := make(chan error)
+	l := &countingListener{Listener: listen(t)}
+	go func() { ended <- s.Serve(l) }()
+	until(t, "it accepts", func() bool { return l.accepts.Load() > 0 })
+	h.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// silentClient asks again and again without allocating.
+type silentClient struct {
+	net.Conn
+	request []byte
+	answer  []byte
+}
+
+func silent(t testing.TB, addr string) *silentClient {
+	c := dial(t, addr)
+	_ = c.SetDeadline(time.Time{})
+	c.send(t, get("/"))
+	_, res, err := c.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &silentClient{Conn: c.Conn, request: []byte(get("/"))}
+	// The next answer is as long as this one.
+	c.send(t, get("/"))
+	head, err := c.r.Peek(1)
+	if err != nil {
+		t.Fatal(head, err)
+	}
+	n := c.r.Buffered()
+	_, _ = c.r.Discard(n)
+	s.answer = make([]byte, n)
+	res.Body.Close()
+	return s
+}
+
+func (c *silentClient) ask(t testing.TB) {
+	if _, err := c.Write(c.request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c.Conn, c.answer); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bare is the same server without this package.
+func bare(t testing.TB, h http.Handler) string {
+	l := listen(t)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &http.Server{Handler: h, Protocols: protocols}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		_ = s.Serve(l)
+	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+
+func TestARequestAllocatesNoMoreThanInNetHTTP(t *testing.T) {
+	clean(t)
+	s := start(t, hello, drain.Options{H2C: true})
+	plain, wrapped := silent(t, bare(t, hello)), silent(t, s.addr)
+	a := testing.AllocsPerRun(2000, func() { plain.ask(t) })
+	b := testing.AllocsPerRun(2000, func() { wrapped.ask(t) })
+	if b > a {
+		t.Errorf("%v allocations a request, net/http makes %v", b, a)
+	}
+}
+
+// Keep-alive requests through net/http alone and through this package, in turn, so that what else
+// the machine does falls on both.
+func BenchmarkRequestBesideNetHTTP(b *testing.B) {
+	s := start(b, hello, drain.Options{H2C: true})
+	plain, wrapped := silent(b, bare(b, hello)), silent(b, s.addr)
+	var took [2]time.Duration
+	const turn = 50
+	for b.Loop() {
+		for i, c := range []*silentClient{plain, wrapped} {
+			begin := time.Now()
+			for range turn {
+				c.ask(b)
+			}
+			took[i] += time.Since(begin)
+		}
+	}
+	b.ReportMetric(float64(took[0].Nanoseconds())/turn/float64(b.N), "net/http-ns")
+	b.ReportMetric(float64(took[1].Nanoseconds())/turn/float64(b.N), "drain-ns")
+	b.ReportMetric(float64(took[1])/float64(took[0]), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// idlers opens n connections to s that have asked once.
+func idlers(t testing.TB, s *running, n int) []*client {
+	t.Helper()
+	clients := make([]*client, n)
+	for i := range clients {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		clients[i] = &client{c, bufio.NewReaderSize(c, 256)}
+		clients[i].send(t, get("/"))
+		clients[i].want(t, "s / 0")
+	}
+	return clients
+}
+
+func fits(t testing.TB, descriptors int) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(descriptors) {
+		t.Skipf("%d descriptors are needed, %d allowed (%v)", descriptors, limit.Cur, err)
+	}
+}
+
+func TestFourThousandIdleConnectionsMove(t *testing.T) {
+	const n = 4000
+	fits(t, 3*n+200)
+	clean(t)
+	old, next := start(t, named("s"), drain.Options{}), start(t, named("s"), drain.Options{})
+	clients := idlers(t, old, n)
+	pass := passTo(t, next)
+	begin := time.Now()
+	drained(t, draining(t, old, drain.Leave{Give: pass, Min: time.Minute}))
+	took := time.Since(begin)
+	t.Logf("%d connections moved in %v", n, took)
+	if took > 5*time.Second { // about 0.1 s, but not with the race detector beside other tests
+		t.Errorf("it took %v", took)
+	}
+	if s := old.Stats(); s.Given != n || s.TakenBack != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, c := range clients {
+		c.send(t, get("/"))
+		c.want(t, "s / 0")
+	}
+}

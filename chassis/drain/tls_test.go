@@ -1,0 +1,255 @@
+package drain_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
+)
+
+// certificate makes a server's settings and what its clients trust.
+func certificate(t testing.TB) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificateOf(t, key, &key.PublicKey)
+}
+
+func certificateOf(t testing.TB, key, public any) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, roots
+}
+
+// complaints is what a server writes to its ErrorLog.
+type complaints struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (c *complaints) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b.Write(p)
+}
+
+func (c *complaints) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b.String()
+}
+
+func secureClient(t testing.TB, addr string, config *tls.Config) *client {
+	t.Helper()
+	c, err := tls.Dial("tcp", addr, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clientOn(t, c)
+}
+
+func TestHTTP1OverTLSLingersAndSaysConnectionClose(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	s := start(t, named("s"), drain.Options{TLS: config})
+	trust := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	idle, used, upgrade, silent := secureClient(t, s.addr, trust), secureClient(t, s.addr, trust), secureClient(t, s.addr, trust), dial(t, s.addr)
+	for _, c := range []*client{idle, used, upgrade} {
+		c.send(t, get("/"))
+		if c.want(t, "s / 0").Close {
+			t.Error("Connection: close before the drain")
+		}
+	}
+	until(t, "all are accepted", func() bool { return s.Stats().Conns == 4 })
+	s.HeadsUp(context.Background())
+	used.send(t, get("/"))
+	if !used.want(t, "s / 0").Close {
+		t.Error("no Connection: close after the heads-up")
+	}
+	used.wantEnd(t)
+	upgrade.send(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	if upgrade.want(t, "s / 0").Close {
+		t.Error("an upgrade was answered with Connection: close")
+	}
+	const least = 200 * time.Millisecond
+	begin := time.Now()
+	done := draining(t, s, drain.Leave{Min: least, Give: func(syscall.Conn) error {
+		t.Error("a TLS connection was given away")
+		return nil
+	}})
+	idle.wantEnd(t)
+	upgrade.wantEnd(t)
+	silent.wantEnd(t)
+	if took := time.Since(begin); took < least {
+		t.Errorf("closed after %v", took)
+	}
+	drained(t, done)
+}
+
+func TestARequestKnowsItsTLS(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	before := config.Clone()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.ProtoMajor, r.TLS.HandshakeComplete, r.TLS.ServerName, r.TLS.NegotiatedProtocol, tls.VersionName(r.TLS.Version))
+	})
+	s := start(t, handler, drain.Options{TLS: config})
+	if config.NextProtos != nil || config.CipherSuites != nil || config.MinVersion != before.MinVersion {
+		t.Error("the caller's config was changed")
+	}
+	for _, c := range []struct {
+		protos []string
+		max    uint16
+		want   string
+	}{
+		{nil, 0, "1 true localhost  TLS 1.3"},
+		{[]string{"http/1.1"}, 0, "1 true localhost http/1.1 TLS 1.3"},
+		{[]string{"http/1.1"}, tls.VersionTLS12, "1 true localhost http/1.1 TLS 1.2"},
+	} {
+		client := secureClient(t, s.addr, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: c.protos, MaxVersion: c.max})
+		for range 2 {
+			client.send(t, get("/"))
+			if got, _, err := client.receive(); strings.Join(strings.Fields(got), "") != strings.Join(strings.Fields(c.want), "") {
+				t.Errorf("%q, %v; want %q", got, err, c.want)
+			}
+		}
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost", MaxVersion: version}}
+		got, _, err := upload(&http.Client{Transport: tr}, "https://"+s.addr, 1)
+		if !strings.HasPrefix(got, "2") || !strings.Contains(got, "h2") {
+			t.Errorf("%q, %v", got, err)
+		}
+		tr.CloseIdleConnections()
+	}
+}
+
+func TestPlainHTTPOnATLSPortIsTold(t *testing.T) {
+	clean(t)
+	config, _ := certificate(t)
+	said := new(complaints)
+	s := serve(t, listen(t), &http.Server{ErrorLog: log.New(said, "", 0)}, drain.Options{TLS: config})
+	c := dial(t, s.addr)
+	c.send(t, get("/"))
+	got, err := io.ReadAll(c.r)
+	if want := "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"; string(got) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	want := fmt.Sprintf("http: TLS handshake error from %s: client sent an HTTP request to an HTTPS server\n", c.LocalAddr())
+	if said.String() != want {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+func TestAHandshakeThatFailsEndsTheConnectionAndIsLogged(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	trust := func(protos ...string) *tls.Config {
+		return &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: protos}
+	}
+	for name, c := range map[string]struct {
+		protos []string // of the server
+		talk   func(addr string) (net.Conn, error)
+		send   string
+		logged string
+	}{
+		"nonsense": {nil, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) },
+			"nonsense", "tls: first record does not look like a TLS handshake"},
+		"silence": {nil, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) },
+			"", "i/o timeout"},
+		"HTTP/1 where h2 was agreed": {nil, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("h2")) },
+			get("/"), ""},
+		"h2 where HTTP/1 was agreed": {nil, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("http/1.1")) },
+			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+		"a protocol that nobody speaks": {[]string{"acme-tls/1"}, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("acme-tls/1")) },
+			get("/"), "nothing here speaks acme-tls/1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := new(complaints)
+			config := config.Clone()
+			config.NextProtos = c.protos
+			s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(said, "", 0), ReadHeaderTimeout: 200 * time.Millisecond, WriteTimeout: time.Minute}, drain.Options{TLS: config})
+			conn, err := c.talk(s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := clientOn(t, conn)
+			client.send(t, c.send)
+			got, _ := io.ReadAll(client.r)
+			if strings.Contains(string(got), "HTTP") {
+				t.Errorf("answer %q", got)
+			}
+			until(t, "it is off the books", func() bool { return s.Stats().Conns == 0 })
+			if !strings.Contains(said.String(), c.logged) || c.logged == "" && said.String() != "" {
+				t.Errorf("said %q, want %q", said, c.logged)
+			}
+		})
+	}
+}
+
+func TestHTTP2IsNotSpokenOverAWeakCipher(t *testing.T) {
+	clean(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, roots := certificateOf(t, key, &key.PublicKey)
+	config.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}
+	said := new(complaints)
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(said, "", 0)}, drain.Options{TLS: config})
+	trust := &tls.Config{RootCAs: roots, ServerName: "localhost", MaxVersion: tls.VersionTLS12, CipherSuites: config.CipherSuites, NextProtos: []string{"h2"}}
+	c := secureClient(t, s.addr, trust)
+	c.send(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	if got, _ := io.ReadAll(c.r); len(got) > 0 {
+		t.Errorf("answer %q", got)
+	}
+	until(t, "it is logged", func() bool { return strings.Contains(said.String(), "which RFC 9113 forbids") })
+	trust.NextProtos = nil
+	c = secureClient(t, s.addr, trust) // HTTP/1 may
+	c.send(t, get("/"))
+	c.want(t, "s / 0")
+}
+
+func TestATLSServerAdoptsNothing(t *testing.T) {
+	config, _ := certificate(t)
+	s := start(t, named("s"), drain.Options{TLS: config})
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	if err := s.Adopt(near); err == nil || !strings.Contains(err.Error(), "TLS") {
+		t.Error(err)
+	}
+}
