@@ -124,16 +124,19 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	l := r.Reloads
-	fmt.Fprintf(w, "\ntimes in ms; %s, delay %s ms each way, %.1f s, %.0f requests/s\n", r.Mode, r.Delay, r.Took/1000, float64(r.Requests())/max(float64(r.Took)/1000, 0.001))
-	fmt.Fprintf(w, "reloads: %d of %d done, %d signals refused\n", l.Done, l.Asked, l.Refused)
+	b := new(strings.Builder)
+	fmt.Fprintf(b, "\ntimes in ms; %s, delay %s ms each way, %.1f s, %.0f requests/s\n",
+		r.Mode, r.Delay, r.Took/1000, float64(r.Requests())/max(float64(r.Took)/1000, 0.001))
+	fmt.Fprintf(b, "reloads: %d of %d done, %d signals refused\n", l.Done, l.Asked, l.Refused)
 	if l.Failure != "" {
-		fmt.Fprintf(w, "failure: %s\n", l.Failure)
+		fmt.Fprintf(b, "failure: %s\n", l.Failure)
 	}
-	fmt.Fprintf(w, "ready: p50 %s, p99 %s, max %s\n", l.Ready.P50, l.Ready.P99, l.Ready.Max)
-	_, err := fmt.Fprintf(w, "drain: p50 %s, max %s, %d unfinished\n", l.Drain.P50, l.Drain.Max, l.Unfinished)
-	if r.Leaks != nil && err == nil {
-		_, err = fmt.Fprintf(w, "leaks: %s\n", r.Leaks)
+	fmt.Fprintf(b, "ready: p50 %s, p99 %s, max %s\n", l.Ready.P50, l.Ready.P99, l.Ready.Max)
+	fmt.Fprintf(b, "drain: p50 %s, max %s, %d unfinished\n", l.Drain.P50, l.Drain.Max, l.Unfinished)
+	if r.Leaks != nil {
+		fmt.Fprintf(b, "leaks: %s\n", r.Leaks)
 	}
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 

@@ -211,6 +211,9 @@ func (r *run) reloadAll(ctx context.Context, load *Load) (done int, err error) {
 		load.BeginReload()
 		err := r.reload(ctx)
 		load.EndReload()
+		if ctx.Err() != nil {
+			return done, context.Cause(ctx)
+		}
 		if err != nil {
 			return done, fmt.Errorf("reload %d: %w", done+1, err)
 		}
