@@ -86,6 +86,7 @@ func (r *running) sharing(t testing.TB, h http.Handler, o drain.Options) *runnin
 // clean fails the test if it leaves goroutines or descriptors behind. Call it first.
 func clean(t testing.TB) {
 	t.Helper()
+	listen(t).Close() // the runtime keeps two descriptors from the first use of the network
 	goroutines, files := runtime.NumGoroutine(), descriptors()
 	t.Cleanup(func() {
 		if t.Failed() {
