@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
@@ -22,10 +25,14 @@ const adminName = "admin"
 // adminConns bounds the connections of the admin listener: probes, scrapers and a few people.
 const adminConns = 256
 
-// admin is the listener for operators. It answers from before Setup until after the drain.
+// admin is the listener for operators. It answers from before Setup until after the drain, but
+// in a worker that replaces another one: there the other one answers until this one is ready, and
+// this one from then on.
 type admin struct {
+	service  *Service
 	listener net.Listener
-	server   *http.Server
+	server   *drain.Server
+	once     sync.Once
 	done     chan struct{}
 }
 
@@ -39,35 +46,52 @@ func (s *Service) openAdmin() error {
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", adminName, err)
 	}
-	a := &admin{
-		listener: l,
-		done:     make(chan struct{}),
-		server: &http.Server{
-			Handler:           s.adminHandler(cfg.Token),
-			ReadHeaderTimeout: 5 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    32 << 10,
-			ErrorLog:          log.New(debugWriter{s.log.Named(adminName)}, "", 0),
-		},
-	}
+	a := &admin{service: s, listener: l, done: make(chan struct{})}
+	a.server = drain.New(&http.Server{
+		Handler:           s.adminHandler(cfg.Token),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          log.New(debugWriter{s.log.Named(adminName)}, "", 0),
+	}, drain.Options{MaxConns: adminConns})
 	s.mu.Lock()
 	s.admin = a
 	s.mu.Unlock()
-	go func() {
-		defer close(a.done)
-		if err := a.server.Serve(LimitConns(l, adminConns)); !errors.Is(err, http.ErrServerClosed) {
-			s.end(fmt.Errorf("admin listener on %s: %w", l.Addr(), err))
-		}
-	}()
+	if s.world.host == nil || s.world.host.Alone() {
+		a.begin()
+	}
 	return nil
 }
+
+// begin answers what comes, unless it does already.
+func (a *admin) begin() {
+	a.once.Do(func() {
+		go func() {
+			defer close(a.done)
+			if err := a.server.Serve(a.listener); err != nil {
+				a.service.end(fmt.Errorf("admin listener on %s: %w", a.listener.Addr(), err))
+			}
+		}()
+	})
+}
+
+// HeadsUp implements warner.
+func (a *admin) HeadsUp(ctx context.Context) { a.server.HeadsUp(ctx) }
+
+func (a *admin) drain(ctx context.Context) error {
+	return a.server.Drain(ctx, a.service.leave(adminName))
+}
+
+// adopt implements adopter.
+func (a *admin) adopt(c net.Conn, taken func() error) error { return a.server.Adopt(c, taken) }
 
 // closeAdmin ends the admin listener; profiles under way are cut.
 func (s *Service) closeAdmin() {
 	if s.admin == nil {
 		return
 	}
-	_ = s.admin.server.Close()
+	s.admin.once.Do(func() { close(s.admin.done) }) // it never began
+	_ = errors.Join(s.admin.server.Close(), s.admin.listener.Close())
 	<-s.admin.done
 }
 
@@ -83,7 +107,7 @@ func (s *Service) adminHandler(token config.Secret) http.Handler {
 		s.answerHealth(w, r, s.checkReady(r.Context()))
 	})
 	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, requireToken(token, h)) }
-	guarded("GET /metrics", kpi.Handler(s.registry, func(err error) { s.log.Warn("metrics", zap.Error(err)) }))
+	guarded("GET /metrics", kpi.Handler(s.gatherer(), func(err error) { s.log.Warn("metrics", zap.Error(err)) }))
 	guarded("GET /status", http.HandlerFunc(s.serveStatus))
 	guarded("GET /{$}", http.RedirectHandler("/status", http.StatusFound))
 	guarded("/debug/pprof/", http.HandlerFunc(pprof.Index))

@@ -75,8 +75,9 @@ func (s *Service) checkReady(ctx context.Context) []result {
 	state, checks := s.state, s.checks
 	s.mu.Unlock()
 	results := make([]result, 1, 1+len(checks))
-	results[0] = result{Name: "state", OK: state == StateReady}
-	if state != StateReady {
+	// While another process goes on with the service, what this one drains is answered as before.
+	results[0] = result{Name: "state", OK: state == StateReady || state == StateDraining && s.replaced.Load()}
+	if !results[0].OK {
 		results[0].Error = "the service is " + state.String()
 	}
 	flights := make([]*flight, len(checks))

@@ -9,11 +9,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
 )
 
 // Description is what a service is made of, as -describe prints it: what generators of alerts,
@@ -110,6 +112,13 @@ func specimens() *prometheus.Registry {
 	m.Route("", "", http.MethodGet).Observe(http.StatusOK, 0, 0)
 	kpi.RegisterQueues(r, func() []kpi.QueueStats { return []kpi.QueueStats{{Rejected: map[string]uint64{"": 0}}} })
 	kpi.RegisterAccessLog(r, func() kpi.LogStats { return kpi.LogStats{} })
+	kpi.RegisterReload(r, func() kpi.ReloadStats {
+		return reloadStats(&reload.Status{
+			Last: &reload.Outcome{Time: time.Unix(0, 0)}, Counts: reload.Counts{Failed: map[reload.Reason]uint64{reload.ReasonExec: 0}},
+		})
+	})
+	kpi.RegisterDrain(r, func() []kpi.DrainStats { return []kpi.DrainStats{{Cut: map[string]uint64{"": 0}}} })
+	kpi.RegisterCertificates(r, func() []kpi.CertificateStats { return []kpi.CertificateStats{{}} })
 	return r
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -32,28 +32,22 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	tlsConfig, err := cfg.TLS.Load("h2", "http/1.1")
+	tlsConfig, err := s.TLS(name, cfg.TLS, "h2", "http/1.1")
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	e := &endpoint{service: s, name: name, cfg: cfg, inner: h, inFlight: s.metrics.InFlight(name)}
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(tlsConfig != nil)
-	protocols.SetUnencryptedHTTP2(cfg.H2C)
-	e.server = &http.Server{
+	e.server = drain.New(&http.Server{
 		Handler:           e,
-		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
-		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: max(cfg.HeaderTimeout, 0),
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.MaxHeader),
 		BaseContext:       func(net.Listener) context.Context { return s.base },
 		ErrorLog:          log.New(debugWriter{s.log.Named("http")}, "", 0),
-	}
+	}, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, MaxConns: cfg.MaxConns})
 	protocol := "http"
 	if tlsConfig != nil {
 		protocol = "https"
@@ -75,10 +69,9 @@ type endpoint struct {
 	inner   http.Handler // as handed in
 	router  *Router      // inner, when it is one
 	handler http.Handler // answer, with CORS and compression around it
-	server  *http.Server
-	// inFlight counts the requests being answered, and handlers waits for them.
+	server  *drain.Server
+	// inFlight counts the requests being answered.
 	inFlight prometheus.Gauge
-	handlers sync.WaitGroup
 }
 
 // showRoutes makes the metrics of all routes, which stand at zero before the first request: a
@@ -127,38 +120,18 @@ func compressible(contentType string) bool {
 }
 
 // Serve implements Server.
-func (e *endpoint) Serve(l net.Listener) error {
-	l = LimitConns(l, e.cfg.MaxConns)
-	var err error
-	if e.server.TLSConfig != nil {
-		err = e.server.ServeTLS(l, "", "")
-	} else {
-		err = e.server.Serve(l)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+func (e *endpoint) Serve(l net.Listener) error { return e.server.Serve(l) }
+
+// HeadsUp implements warner.
+func (e *endpoint) HeadsUp(ctx context.Context) { e.server.HeadsUp(ctx) }
+
+// Drain implements Server.
+func (e *endpoint) Drain(ctx context.Context) error {
+	return e.server.Drain(ctx, e.service.leave(e.name))
 }
 
-// Drain implements Server. Shutdown does not know of connections that handlers have taken over;
-// their handlers are waited for.
-func (e *endpoint) Drain(ctx context.Context) error {
-	if err := e.server.Shutdown(ctx); err != nil {
-		return err
-	}
-	idle := make(chan struct{})
-	go func() {
-		e.handlers.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// adopt implements adopter.
+func (e *endpoint) adopt(c net.Conn, taken func() error) error { return e.server.Adopt(c, taken) }
 
 // Close implements Server.
 func (e *endpoint) Close() error { return e.server.Close() }
@@ -180,8 +153,6 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ex.Context = request.With(r.Context(), &ex.Info)
 	r = r.WithContext(ex)
 	e.inFlight.Inc()
-	e.handlers.Add(1)
-	defer e.handlers.Done()
 	defer ex.end(r)
 	e.handler.ServeHTTP(&ex.response, r)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -80,9 +81,10 @@ type Instance struct {
 // Setup's context ends too and Setup gets drain.timeout to return. When Start returns an error,
 // what had been opened is closed.
 //
-// It is for hosts and tests; a daemon's main calls [Main].
+// It is for hosts and tests; a daemon's main calls [Main]. Unless configure says otherwise,
+// drain.min is none: who starts a service in its own process knows its clients.
 func Start[C any](ctx context.Context, spec Spec[C], configure func(*Settings, *C), world World) (*Instance, error) {
-	var settings Settings
+	settings := Settings{Drain: DrainConfig{Min: -1}}
 	cfg := spec.Defaults
 	if configure != nil {
 		configure(&settings, &cfg)
@@ -112,6 +114,9 @@ func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, s
 		return nil, err
 	}
 	own(s)
+	if err := s.introduce(); err != nil {
+		return nil, err
+	}
 	i := &Instance{service: s, stop: make(chan struct{}), hurry: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan struct{})
 	setupCtx, cancel := context.WithCancel(request.With(ctx, &request.Info{Draining: s.draining}))
@@ -153,9 +158,11 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		log:      world.Log.Named(name),
 		registry: prometheus.NewRegistry(),
 		started:  time.Now(),
+		leaving:  make(chan struct{}),
 		draining: make(chan struct{}),
 		fatal:    make(chan error, 1),
 		names:    map[string]struct{}{},
+		gauges:   map[string]kpi.Rule{},
 		sets:     []*failure.Set{failure.Chassis},
 	}
 	if own != nil {
@@ -187,22 +194,69 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 		i.enter(StateDraining)
 		return i.finish(nil)
 	}
+	if err == nil {
+		err = i.commit(ctx)
+	}
 	if err != nil {
+		if s.world.host != nil {
+			s.world.host.Failed(reload.ReasonSetup, err)
+		}
 		return i.finish(err)
 	}
 	i.enter(StateReady)
 	i.begin()
 	close(ready)
+	var orders <-chan reload.Order
+	if s.world.host != nil {
+		orders = s.world.host.Orders()
+	}
 	select {
 	case <-i.stop:
-		i.enter(StateDraining)
-		s.log.Info("draining", zap.Duration("timeout", s.settings.Drain.Timeout))
-		i.delay()
+		i.drainAlone()
+	case o := <-orders:
+		if !o.Stop {
+			s.replaced.Store(true)
+			i.enter(StateDraining)
+			s.log.Info("draining; another worker goes on", zap.Duration("timeout", s.settings.Drain.Timeout))
+			break
+		}
+		i.drainAlone()
 	case err = <-s.fatal:
-		i.enter(StateDraining)
 		s.log.Error("the service ends", withStack(err, zap.Error(err))...)
+		if s.world.host != nil {
+			s.world.host.Failed(reload.ReasonCrash, err)
+			s.replaced.Store(true)
+		}
+		i.enter(StateDraining)
 	}
 	return i.finish(err)
+}
+
+// commit asks the supervisor, if there is one, whether this process is now the one that serves.
+func (i *Instance) commit(ctx context.Context) error {
+	if i.service.world.host == nil {
+		return nil
+	}
+	if err := i.service.world.host.Ready(ctx); err != nil {
+		return fmt.Errorf("it was ready, but is not to serve: %w", err)
+	}
+	return nil
+}
+
+// drainAlone begins a drain after which nobody serves.
+func (i *Instance) drainAlone() {
+	s := i.service
+	i.enter(StateDraining)
+	s.log.Info("draining", zap.Duration("timeout", s.settings.Drain.Timeout))
+	i.delay()
+	if s.world.host == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hostTimeout)
+	defer cancel()
+	if err := s.world.host.Release(ctx); err != nil {
+		s.log.Warn("the supervisor has not closed its listeners", zap.Error(err))
+	}
 }
 
 // errStuck is in the error of something that did not end when it should have.
@@ -232,6 +286,7 @@ func (i *Instance) begin() {
 	defer s.mu.Unlock()
 	if s.admin != nil {
 		s.logListener(adminName, "http", s.admin.listener)
+		s.admin.begin()
 	}
 	for _, l := range s.listeners {
 		if l.Listener == nil {
@@ -286,16 +341,24 @@ func (i *Instance) delay() {
 // nil when it was asked to.
 func (i *Instance) finish(err error) error {
 	s := i.service
-	close(s.draining)
+	close(s.leaving)
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.Drain.Timeout)
 	defer cancel()
 	go func() {
+		var hurry <-chan struct{}
+		if s.world.host != nil {
+			hurry = s.world.host.Hurry()
+		}
 		select {
 		case <-i.hurry:
+			cancel()
+		case <-hurry:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
+	s.headsUp(ctx)
+	close(s.draining)
 	s.drainServers(ctx)
 	errs := []error{err, s.tasks.drain(ctx)}
 	select {
@@ -312,8 +375,32 @@ func (i *Instance) finish(err error) error {
 		i.enter(StateFailed)
 	}
 	s.closeAdmin()
+	s.lastWords()
 	_ = s.log.Sync() // a terminal cannot be synced
 	return err
+}
+
+// headsUp has all servers stop accepting and tell their peers, at the same time.
+func (s *Service) headsUp(ctx context.Context) {
+	s.mu.Lock()
+	listeners := s.listeners
+	s.mu.Unlock()
+	var warn []warner
+	for _, l := range listeners {
+		if w, ok := l.server.(warner); ok && l.Listener != nil {
+			warn = append(warn, w)
+		}
+	}
+	if s.admin != nil && s.replaced.Load() {
+		warn = append(warn, s.admin)
+	}
+	var wg sync.WaitGroup
+	for _, w := range warn {
+		wg.Go(func() {
+			_ = await(ctx, closeGrace, func(ctx context.Context) error { w.HeadsUp(ctx); return nil })
+		})
+	}
+	wg.Wait()
 }
 
 // drainServers drains all listeners at the same time and cuts what is not done when ctx ends.
@@ -333,6 +420,9 @@ func (s *Service) drainServers(ctx context.Context) {
 			// A server that never began to serve has not closed its listener.
 			_ = errors.Join(await(ctx, closeGrace, func(context.Context) error { return l.server.Close() }), l.Listener.Close())
 		})
+	}
+	if s.admin != nil && s.replaced.Load() {
+		wg.Go(func() { _ = await(ctx, closeGrace, s.admin.drain) }) // closeAdmin cuts the rest
 	}
 	wg.Wait()
 }

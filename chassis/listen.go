@@ -2,13 +2,11 @@ package chassis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -91,77 +89,4 @@ func removeStale(ctx context.Context, path string) error {
 		return os.Remove(path)
 	}
 	return err
-}
-
-// LimitConns returns l with at most n connections open at a time; more wait in the operating
-// system's queue until one is closed. n of 0 or less is no limit. Connections over TCP keep
-// what makes sending files cheap.
-func LimitConns(l net.Listener, n int) net.Listener {
-	if n <= 0 {
-		return l
-	}
-	return &limited{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limited struct {
-	net.Listener
-	slots  chan struct{} // holds one entry per open connection
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	give := sync.OnceFunc(func() { <-l.slots })
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &limitedTCP{tcp, give}, nil
-	}
-	return &limitedConn{c, give}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	give func()
-}
-
-func (c *limitedConn) Close() error {
-	defer c.give()
-	return c.Conn.Close()
-}
-
-type limitedTCP struct {
-	*net.TCPConn
-	give func()
-}
-
-func (c *limitedTCP) Close() error {
-	defer c.give()
-	return c.TCPConn.Close()
-}
-
-// Load reads the key pair; nil when none is named. protos are offered by ALPN, the preferred
-// first. TLS 1.2 is the oldest version spoken (RFC 9325).
-func (c TLSConfig) Load(protos ...string) (*tls.Config, error) {
-	if c.Cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", c.Cert, c.Key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: protos}, nil
 }

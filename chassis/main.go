@@ -19,15 +19,35 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
 )
 
 // Main runs spec as a daemon and exits the process: 0 after a stop that was asked for, 1 when
-// something failed, 2 when flags or arguments were wrong. SIGTERM or SIGINT drains; a second
-// one, 100 ms later or more, exits at once, with 1. It is the whole main function of a service.
+// something failed, 2 when flags or arguments were wrong. It is the whole main function of a
+// service.
+//
+// On unix systems the process becomes a supervisor, which keeps the listening sockets, and has the
+// service run in a worker process of the same program. SIGHUP, or the command "reload", starts
+// another worker, which reads binary, configuration and certificates anew; when it is ready it
+// takes over without a request being lost, and when it is not, the old one goes on: package
+// reload tells more. SIGTERM or SIGINT drains; a second one, 100 ms later or more, exits at once,
+// with 1. With the flag -inprocess, and on other systems, the service runs in this process.
 //
 // Main owns the process: it also points log/slog and package log at the service's log, and
 // sets the memory limit to 90 % of the container's unless GOMEMLIMIT says otherwise.
 func Main[C any](spec Spec[C]) {
+	world := World{Stdout: os.Stdout, Stderr: os.Stderr}
+	p := process{program: spec.Name + "d", args: os.Args[1:], env: os.Environ(), own: ownProcess, life: stopSignals}
+	code, ended := p.takeRole(&world)
+	if !ended {
+		code = daemon(spec, world, p)
+	}
+	os.Exit(code)
+}
+
+// stopSignals returns a context that ends with the first SIGTERM or SIGINT, and exits with the
+// second.
+func stopSignals(program string) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
@@ -37,10 +57,10 @@ func Main[C any](spec Spec[C]) {
 		for first := time.Now(); time.Since(first) < sameSignal; {
 			<-signals
 		}
-		fmt.Fprintf(os.Stderr, "%sd: second signal: exiting without draining\n", spec.Name)
+		fmt.Fprintf(os.Stderr, "%s: second signal: exiting without draining\n", program)
 		os.Exit(1)
 	}()
-	os.Exit(daemon(ctx, spec, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, ownProcess))
+	return ctx
 }
 
 // sameSignal is how long a signal may repeat without being a second one: timeout(1) signals its
@@ -48,9 +68,24 @@ func Main[C any](spec Spec[C]) {
 const sameSignal = 100 * time.Millisecond
 
 // Run is Main without a process: it runs spec with the given arguments (without the program's
-// name) and environment ("KEY=value") until ctx ends, and returns the exit code.
+// name) and environment ("KEY=value") until ctx ends, and returns the exit code. There is no
+// supervisor.
 func Run[C any](ctx context.Context, spec Spec[C], args, env []string, stdout, stderr io.Writer) int {
-	return daemon(ctx, spec, args, env, stdout, stderr, func(*Service) {})
+	return daemon(spec, World{Stdout: stdout, Stderr: stderr}, process{
+		program: spec.Name + "d", args: args, env: env, own: func(*Service) {}, life: func(string) context.Context { return ctx },
+	})
+}
+
+// process is what a daemon is started with.
+type process struct {
+	program   string
+	args, env []string
+	own       func(*Service) // told of the service before anything of it runs
+	// life returns the context in which program runs, if it does not run as a supervisor.
+	life func(program string) context.Context
+	// supervise has the service run in workers; nil where it runs in this process. named says that
+	// somebody asked for the run directory dir.
+	supervise func(dir string, named bool) (int, error)
 }
 
 // ownProcess changes what there is once in a process.
@@ -65,8 +100,8 @@ func ownProcess(s *Service) {
 
 // mainFlags are the flags of every daemon beside the keys of its configuration.
 type mainFlags struct {
-	config                          string
-	check, print, describe, version bool
+	config, runDir                             string
+	check, print, describe, version, inProcess bool
 }
 
 func (f *mainFlags) add(fs *flag.FlagSet) {
@@ -75,6 +110,8 @@ func (f *mainFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&f.print, "print-config", false, "print the configuration in effect and where it comes from, and exit")
 	fs.BoolVar(&f.describe, "describe", false, "print as JSON what the service is made of, and exit")
 	fs.BoolVar(&f.version, "version", false, "print the version, and exit")
+	fs.StringVar(&f.runDir, "run-dir", "", "`directory` by which supervisor, workers and commands find each other")
+	fs.BoolVar(&f.inProcess, "inprocess", false, "run without a supervisor: no reload")
 }
 
 // asks is the flag, if any, that asks for something else than to serve.
@@ -90,10 +127,13 @@ func (f *mainFlags) asks() string {
 	return ""
 }
 
-func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout, stderr io.Writer, own func(*Service)) int {
-	program := spec.Name + "d"
+func daemon[C any](spec Spec[C], world World, p process) int {
+	stdout, program := world.Stdout, p.program
 	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		if world.host != nil {
+			world.host.Failed(reload.ReasonConfig, err) // unless another reason was given before
+		}
+		fmt.Fprintf(world.Stderr, "%s: %v\n", program, err)
 		return code
 	}
 	var settings Settings
@@ -109,7 +149,7 @@ func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout
 	if err := set.Flags(fs); err != nil {
 		return fail(2, err)
 	}
-	switch err := fs.Parse(args); {
+	switch err := fs.Parse(p.args); {
 	case errors.Is(err, flag.ErrHelp):
 		usage(stdout, program, spec, set)
 		return 0
@@ -119,15 +159,30 @@ func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout
 		fmt.Fprintf(stdout, "%s %s %s\n", program, Version(), goVersion())
 		return 0
 	}
+	if own := ownCommandOf(fs.Args()); own != nil && f.asks() == "" {
+		dir, _ := p.runDirectory(f.runDir)
+		if err := own.run(p.life(program), program, dir, fs.Args()[1:], stdout); err != nil {
+			return fail(1, fmt.Errorf("%s: %w", own.name, err))
+		}
+		return 0
+	}
 	command, err := commandOf(spec, fs.Args(), f.asks())
 	if err != nil {
 		return fail(2, err)
 	}
-	if err := set.Load(config.Sources{File: f.config, Env: env}); err != nil {
+	if p.supervise != nil && command == nil && f.asks() == "" && !f.inProcess {
+		code, err := p.supervise(p.runDirectory(f.runDir))
+		if err != nil {
+			return fail(code, err)
+		}
+		return code
+	}
+	ctx := p.life(program)
+	if err := set.Load(config.Sources{File: f.config, Env: p.env}); err != nil {
 		return fail(1, err)
 	}
 	for _, w := range set.Warnings() {
-		fmt.Fprintf(stderr, "%s: %s\n", program, w)
+		fmt.Fprintf(world.Stderr, "%s: %s\n", program, w)
 	}
 	switch {
 	case f.print:
@@ -139,7 +194,7 @@ func daemon[C any](ctx context.Context, spec Spec[C], args, env []string, stdout
 			err = fmt.Errorf("%s: %w", command.Name, err)
 		}
 	default:
-		err = serve(ctx, spec, settings, cfg, set, World{Stdout: stdout, Stderr: stderr}, own)
+		err = serve(ctx, spec, settings, cfg, set, world, p.own)
 	}
 	if err != nil {
 		return fail(1, err)
@@ -223,12 +278,17 @@ func usage[C any](w io.Writer, program string, spec Spec[C], set *config.Set) {
 	for _, c := range spec.Commands {
 		fmt.Fprintf(w, "       %-40s %s\n", program+" [flags] "+c.Name+" "+c.Args, c.Doc)
 	}
+	for _, c := range ownCommands {
+		fmt.Fprintf(w, "       %-40s %s\n", program+" [flags] "+c.name, c.doc)
+	}
 	fmt.Fprint(w, `
   -config FILE     read this YAML file
   -check           say whether the configuration is good, and exit
   -print-config    print the configuration in effect and where each value comes from, and exit
   -describe        print as JSON what the service is made of, and exit
   -version         print the version, and exit
+  -run-dir DIR     by which supervisor, workers and the commands above find each other
+  -inprocess       run without a supervisor, as under a debugger: there is no reload then
 
 Configuration, the later winning: defaults, the file of -config, environment, flags.
 

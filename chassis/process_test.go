@@ -66,7 +66,7 @@ func launch(t *testing.T, daemon string, env ...string) *process {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0])}
-	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off")...)
+	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_RUN_DIR="+t.TempDir(), "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off")...)
 	var err error
 	if p.stdin, err = p.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestTheSecondSignalExitsAtOnce(t *testing.T) {
 	if a := read(res); a.err == nil {
 		t.Errorf("the request under way got %q", a.body)
 	}
-	if !strings.HasSuffix(p.seen.String(), "gamed: second signal: exiting without draining\n") {
+	if !strings.Contains(p.seen.String(), "second signal: ending without draining") {
 		t.Errorf("the log ends:\n%s", p.seen.String())
 	}
 }

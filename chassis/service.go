@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,22 +38,26 @@ type Service struct {
 	access     *accesslog.Writer
 	accessFile io.Closer // what access writes to, when it is to be closed
 	started    time.Time
-	draining   chan struct{}   // closed when the drain begins
+	leaving    chan struct{}   // closed when the drain begins
+	draining   chan struct{}   // closed when peers know that nothing new is taken here
+	replaced   atomic.Bool     // another process goes on with the service
 	fatal      chan error      // the first thing that ends the service from inside
 	base       context.Context // what background work runs in
 
-	mu         sync.Mutex
-	state      State
-	admin      *admin              // nil when there is none
-	names      map[string]struct{} // of listeners, those being opened included
-	opened     []closer            // in order of opening
-	listeners  []*listener
-	queues     []*queue.Queue
-	checks     []*check
-	states     []func(State)
-	describers []func(*Description)
-	waiting    []func() // background work that begins when the service is ready
-	tasks      tasks
+	mu           sync.Mutex
+	state        State
+	admin        *admin              // nil when there is none
+	names        map[string]struct{} // of listeners, those being opened included
+	opened       []closer            // in order of opening
+	listeners    []*listener
+	queues       []*queue.Queue
+	checks       []*check
+	states       []func(State)
+	describers   []func(*Description)
+	gauges       map[string]kpi.Rule // how gauges of several processes become one
+	certificates []*watched
+	waiting      []func() // background work that begins when the service is ready
+	tasks        tasks
 }
 
 // closer is something that was opened and is to be closed.
@@ -148,12 +153,13 @@ func (s *Service) State() State {
 	return s.state
 }
 
-// Draining is closed when the service begins to drain. Handlers of streams end theirs then, so
-// that their clients reconnect elsewhere.
+// Draining is closed when the service drains and the clients of open connections have been told to
+// open nothing new on them. Handlers of streams end theirs then, so that their clients reconnect
+// elsewhere: told earlier, these would come back on the connections that end.
 func (s *Service) Draining() <-chan struct{} { return s.draining }
 
-// Draining is closed when the service that ctx belongs to begins to drain: ctx is that of a
-// request, of background work or of Setup. For any other context it is nil, which blocks for
+// Draining is closed when the service that ctx belongs to drains and handlers of streams are to end
+// theirs: see [Service.Draining]. ctx is that of a request, of background work or of Setup. For any other context it is nil, which blocks for
 // ever.
 func Draining(ctx context.Context) <-chan struct{} {
 	if info := request.From(ctx); info != nil {
@@ -162,7 +168,12 @@ func Draining(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// Server speaks a protocol on a listener.
+// Server speaks a protocol on a listener. One that also has the method
+//
+//	HeadsUp(ctx context.Context)
+//
+// is asked, before Drain and before handlers of streams learn by [Draining], to stop accepting and
+// to tell its peers to open nothing new; it returns when they know, or when ctx ends.
 type Server interface {
 	// Serve answers what arrives on l until Drain or Close; then it returns nil.
 	Serve(l net.Listener) error
@@ -172,6 +183,9 @@ type Server interface {
 	// Close ends everything at once. It is called after every Drain.
 	Close() error
 }
+
+// warner is a Server that tells its peers before it drains.
+type warner interface{ HeadsUp(ctx context.Context) }
 
 type listener struct {
 	name     string

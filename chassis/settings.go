@@ -18,6 +18,7 @@ type Settings struct {
 	Log       LogConfig       `config:"log"`
 	AccessLog AccessLogConfig `config:"access_log"`
 	Drain     DrainConfig     `config:"drain"`
+	Reload    ReloadConfig    `config:"reload"`
 }
 
 // AdminConfig is the listener for operators: health, metrics, status, profiles.
@@ -92,19 +93,50 @@ func (c *AccessLogConfig) SetDefaults() { set(&c.Path, "-") }
 // DrainConfig is how the service stops.
 type DrainConfig struct {
 	ReadinessDelay time.Duration `config:"readiness_delay" doc:"how long to go on accepting after readiness went off"`
-	Timeout        time.Duration `config:"timeout" doc:"how long requests and background work may take to finish"`
+	// Min is for connections that no other process can take over: all of them when the service
+	// stops, those with TLS when it is reloaded. A client whose idle connections are closed by
+	// itself after less than Min never writes to one that is being closed. Negative is none; after
+	// Timeout everything is closed.
+	Min     time.Duration `config:"min" doc:"how long an idle HTTP/1 connection that cannot be handed over is kept"`
+	Timeout time.Duration `config:"timeout" doc:"how long requests and background work may take to finish"`
 }
 
 // SetDefaults fills what is zero.
-func (c *DrainConfig) SetDefaults() { set(&c.Timeout, 25*time.Second) }
+func (c *DrainConfig) SetDefaults() {
+	set(&c.Min, 3*time.Second)
+	set(&c.Timeout, 25*time.Second)
+}
 
-// Validate refuses negative spans.
+// Validate refuses negative spans where they have no meaning.
 func (c *DrainConfig) Validate() error {
 	if c.ReadinessDelay < 0 {
 		return config.Invalid("readiness_delay", "want 0 or more, got %v", c.ReadinessDelay)
 	}
 	if c.Timeout < 0 {
 		return config.Invalid("timeout", "want more than 0, got %v", c.Timeout)
+	}
+	return nil
+}
+
+// ReloadConfig is how a new process takes over from the one that serves.
+type ReloadConfig struct {
+	StartTimeout time.Duration `config:"start_timeout" doc:"how long a new worker may take until it is ready"`
+	MaxDraining  int           `config:"max_draining" doc:"workers that may be draining at a time; a reload waits for the oldest"`
+}
+
+// SetDefaults fills what is zero.
+func (c *ReloadConfig) SetDefaults() {
+	set(&c.StartTimeout, time.Minute)
+	set(&c.MaxDraining, 3)
+}
+
+// Validate refuses a reload that could never happen.
+func (c *ReloadConfig) Validate() error {
+	if c.StartTimeout < 0 {
+		return config.Invalid("start_timeout", "want more than 0, got %v", c.StartTimeout)
+	}
+	if c.MaxDraining < 0 {
+		return config.Invalid("max_draining", "want 1 or more, got %d", c.MaxDraining)
 	}
 	return nil
 }

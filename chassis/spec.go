@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -70,6 +71,8 @@ type World struct {
 	// Dry makes a start-up that changes nothing: no socket is bound, no file opened, no
 	// background work started. It is how -check and -describe learn what Setup would do.
 	Dry bool
+
+	host host // of a worker that can be replaced; nil without
 }
 
 // Call names what is about to be handled, for World.Intercept.
@@ -88,6 +91,11 @@ func (s *Spec[C]) check() error {
 	}
 	if s.Setup == nil {
 		return fmt.Errorf("service %s: its Spec has no Setup", s.Name)
+	}
+	for _, c := range s.Commands {
+		if slices.ContainsFunc(ownCommands, func(own ownCommand) bool { return own.name == c.Name }) {
+			return fmt.Errorf("service %s: the command %q is one of the chassis's own", s.Name, c.Name)
+		}
 	}
 	return nil
 }

@@ -168,6 +168,8 @@ func (s *Service) registerMetrics() {
 	kpi.RegisterRuntime(s.registry)
 	kpi.RegisterQueues(s.registry, s.queueStats)
 	kpi.RegisterFailures(s.registry, s.failureCounts)
+	kpi.RegisterDrain(s.registry, s.drainStats)
+	kpi.RegisterCertificates(s.registry, s.certificateStats)
 	if s.access != nil {
 		kpi.RegisterAccessLog(s.registry, func() kpi.LogStats {
 			st := s.access.Stats()

@@ -86,12 +86,14 @@ type conn struct {
 	giving   bool // Close is giving it away
 	closed   bool
 	fate     int
-	sniffed  int       // bytes of greeting seen
-	broken   error     // what every Read returns
-	order    *order    // under which fate was decided
-	deadline time.Time // for reading, as net/http wants it
-	since    time.Time // when it became idle, if that was during a drain
-	retry    time.Time // when it may be tried again to give it away
+	sniffed  int          // bytes of greeting seen
+	broken   error        // what every Read returns
+	taken    func() error // to be called before anything is read; nil when it was, or need not be
+	disowned bool         // it is another process's
+	order    *order       // under which fate was decided
+	deadline time.Time    // for reading, as net/http wants it
+	since    time.Time    // when it became idle, if that was during a drain
+	retry    time.Time    // when it may be tried again to give it away
 
 	h2 h2
 }
@@ -117,7 +119,11 @@ func own(c net.Conn) *conn {
 
 // wrap makes a conn of raw.
 func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
-	c := &conn{server: s, raw: raw, stream: raw, clean: true, patient: adopted}
+	c := &conn{server: s, clean: true, patient: adopted}
+	if p, ok := raw.(promised); ok {
+		raw, c.taken = p.Conn, p.taken
+	}
+	c.raw, c.stream = raw, raw
 	if s.tls != nil {
 		c.tls = tls.Server(raw, s.tls)
 		c.stream = c.tls
@@ -132,6 +138,12 @@ func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 		_ = raw.SetReadDeadline(c.deadline)
 	}
 	return c
+}
+
+// promised is an adopted connection on its way to the server.
+type promised struct {
+	net.Conn
+	taken func() error
 }
 
 // given is c as net/http gets it.
@@ -192,6 +204,13 @@ func (c *conn) enter(size int) error {
 	defer c.mu.Unlock()
 	if c.broken != nil {
 		return c.broken
+	}
+	if taken := c.taken; taken != nil {
+		c.taken = nil
+		if err := taken(); err != nil {
+			c.disowned, c.broken = true, errLeaves
+			return errLeaves
+		}
 	}
 	c.empty = !c.begun || size == emptyRead
 	if c.clean {
@@ -344,7 +363,8 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	c.giving = c.fate == give
-	linger := c.server.warned.Load() && !c.hijacked && c.proto.Load() == http1
+	// The end of a connection that is another process's is not ours to announce.
+	linger := c.server.warned.Load() && !c.disowned && !c.hijacked && c.proto.Load() == http1
 	c.mu.Unlock()
 	if c.giving {
 		return c.giveAway()

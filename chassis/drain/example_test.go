@@ -62,7 +62,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		return next.Adopt(received)
+		return next.Adopt(received, nil)
 	}})
 	fmt.Println("drained:", err, "- given:", old.Stats().Given)
 	ask()

@@ -2,6 +2,7 @@ package drain
 
 import (
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -10,6 +11,11 @@ const (
 	EmptyRead     = emptyRead
 	HoldUp        = holdUp
 )
+
+// Wrap is raw as net/http gets it.
+func Wrap(raw net.Conn) net.Conn {
+	return New(&http.Server{}, Options{H2C: true}).wrap(raw, false).given()
+}
 
 // Frames follows p, cut as chunk says, and returns where frames end and whether an answer to our
 // PING was among them.

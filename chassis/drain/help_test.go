@@ -304,7 +304,7 @@ func receive(t testing.TB, far *net.UnixConn, next *running) {
 			f.Close()
 			if err != nil {
 				t.Error(err)
-			} else if err := next.Adopt(c); err != nil {
+			} else if err := next.Adopt(c, nil); err != nil {
 				c.Close()
 			} else {
 				ack = 1

@@ -112,11 +112,14 @@ func (s *Server) Serve(l net.Listener) error {
 // blocks until it has been taken: then the other process may forget it. Until its first byte the
 // idle timeout counts, as it did over there. On an error ([net.ErrClosed] when the server has
 // ended) c is still the caller's.
-func (s *Server) Adopt(c net.Conn) error {
+//
+// taken, unless it is nil, is called once, immediately before the first byte is read. If it
+// returns an error, c is the other process's again, and closed here without a trace.
+func (s *Server) Adopt(c net.Conn, taken func() error) error {
 	if s.tls != nil {
 		return errors.New("drain: adopt a connection: this server speaks TLS, whose state cannot be handed over")
 	}
-	if err := s.gate.Adopt(c); err != nil {
+	if err := s.gate.Adopt(promised{c, taken}); err != nil {
 		_ = c.SetReadDeadline(time.Time{})
 		return err
 	}

@@ -103,7 +103,7 @@ func TestAHandlerThatDoesNotEndIsCutAndCounted(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	close(end)
-	if err := s.Adopt(idle); !errors.Is(err, net.ErrClosed) {
+	if err := s.Adopt(idle, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Adopt after Close: %v", err)
 	}
 }
@@ -335,6 +335,33 @@ func BenchmarkRequestBesideNetHTTP(b *testing.B) {
 	b.ReportMetric(float64(took[1].Nanoseconds())/turn/float64(b.N), "drain-ns")
 	b.ReportMetric(float64(took[1])/float64(took[0]), "ratio")
 	b.ReportMetric(0, "ns/op")
+}
+
+// nothing is a connection that costs nothing.
+type nothing struct{ net.Conn }
+
+func (nothing) Read(p []byte) (int, error)      { return len(p), nil }
+func (nothing) Write(p []byte) (int, error)     { return len(p), nil }
+func (nothing) SetReadDeadline(time.Time) error { return nil }
+
+// What the wrapper adds to each call.
+func BenchmarkConn(b *testing.B) {
+	c, p := drain.Wrap(nothing{}), []byte("GET / HTTP/1.1\r\n")
+	if _, err := c.Read(p); err != nil { // it finds out which protocol this is
+		b.Fatal(err)
+	}
+	for name, call := range map[string]func(){
+		"Read":            func() { _, _ = c.Read(p) },
+		"Write":           func() { _, _ = c.Write(p) },
+		"SetReadDeadline": func() { _ = c.SetReadDeadline(time.Time{}) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				call()
+			}
+		})
+	}
 }
 
 // idlers opens n connections to s that have asked once.

@@ -249,7 +249,7 @@ func TestATLSServerAdoptsNothing(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	if err := s.Adopt(near); err == nil || !strings.Contains(err.Error(), "TLS") {
+	if err := s.Adopt(near, nil); err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type chain struct {
 	timeout  time.Duration
 	maxSend  int64
 	inFlight prometheus.Gauge
+	streams  atomic.Int64          // being answered
 	methods  map[string]*kpi.Route // of everything registered; not changed once it is served
 }
 
@@ -210,6 +212,8 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	c.streams.Add(1)
+	defer c.streams.Add(-1)
 	cl, ctx := c.begin(ss.Context(), info.FullMethod)
 	_ = ss.SetHeader(metadata.Pairs("x-request-id", cl.ID))
 	_, err := guard(func() (any, error) {

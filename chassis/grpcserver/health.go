@@ -40,7 +40,11 @@ type healthServer struct {
 func newHealth(svc *chassis.Service, names []string) *healthServer {
 	h := &healthServer{service: svc, names: append([]string{""}, names...), status: notServing, changed: make(chan struct{})}
 	svc.OnState(func(state chassis.State) {
-		if state == chassis.StateDraining {
+		switch {
+		case state != chassis.StateDraining:
+		case svc.Replaced():
+			h.end() // nothing has become of the service
+		default:
 			h.report(notServing, true)
 		}
 	})
@@ -83,6 +87,15 @@ func (h *healthServer) report(s healthpb.HealthCheckResponse_ServingStatus, ende
 		return
 	}
 	h.status, h.ended = s, ended
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// end has those who watch leave when streams are to end, with the status that they know.
+func (h *healthServer) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
 	close(h.changed)
 	h.changed = make(chan struct{})
 }

@@ -26,6 +26,8 @@ import (
 	"math"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -36,6 +38,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 )
 
 // Config is one gRPC listener. A zero field means its default; where a bound can be switched
@@ -107,7 +110,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	tlsConfig, err := cfg.TLS.Load("h2")
+	tlsConfig, err := s.TLS(name, cfg.TLS, "h2")
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
@@ -128,7 +131,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), maxConns: cfg.MaxConns}
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), streams: &c.streams, maxConns: cfg.MaxConns}
 	register(registrar{srv.grpc})
 	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
 	if slices.Contains(services, healthpb.Health_ServiceDesc.ServiceName) {
@@ -150,7 +153,12 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 // server is a gRPC server with the chassis's verbs.
 type server struct {
 	grpc     *grpc.Server
+	streams  *atomic.Int64 // being answered
 	maxConns int
+
+	mu      sync.Mutex
+	gate    *drain.Gate   // what Serve accepts from; nil before
+	stopped chan struct{} // closed when GracefulStop has returned; nil before it was called
 }
 
 // methods lists the full methods registered so far.
@@ -167,24 +175,81 @@ func (s *server) methods() []string {
 
 // Serve implements chassis.Server.
 func (s *server) Serve(l net.Listener) error {
-	err := s.grpc.Serve(chassis.LimitConns(l, s.maxConns))
+	gate := drain.NewGate(l, s.maxConns)
+	s.mu.Lock()
+	s.gate = gate
+	s.mu.Unlock()
+	err := s.grpc.Serve(gate)
 	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err
 }
 
+const (
+	// handshakes is how long connections that have just been accepted may take until GracefulStop
+	// knows of them: it closes those that it does not know.
+	handshakes = 250 * time.Millisecond
+	// goAway is how long GOAWAY may be on its way before handlers of streams are told to end.
+	goAway = 50 * time.Millisecond
+)
+
+// HeadsUp stops accepting and has GracefulStop begin: it sends GOAWAY with the highest stream
+// number, waits for the peer to answer, and only then says which stream was the last (RFC 9113,
+// section 6.8).
+func (s *server) HeadsUp(ctx context.Context) {
+	s.mu.Lock()
+	gate := s.gate
+	s.mu.Unlock()
+	if gate != nil {
+		gate.Quiesce()
+		s.settle(ctx, gate)
+	}
+	s.stop()
+	if s.streams.Load() > 0 {
+		select {
+		case <-time.After(goAway):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// settle waits until the server knows all connections that were accepted.
+func (s *server) settle(ctx context.Context, gate *drain.Gate) {
+	ctx, cancel := context.WithTimeout(ctx, handshakes)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for gate.Fresh() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop has GracefulStop run and returns what is closed when it has ended. It waits for handlers
+// without a bound; after a Close it waits only for those that ignore the end of their context,
+// and then nobody waits for it.
+func (s *server) stop() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped == nil {
+		stopped := make(chan struct{})
+		s.stopped = stopped
+		go func() {
+			defer close(stopped)
+			s.grpc.GracefulStop()
+		}()
+	}
+	return s.stopped
+}
+
 // Drain implements chassis.Server: streams learn by chassis.Draining that they are to end.
-// GracefulStop waits for handlers without a bound; after a Close it waits only for those that
-// ignore the end of their context, and then nobody waits for it.
 func (s *server) Drain(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.grpc.GracefulStop()
-	}()
 	select {
-	case <-done:
+	case <-s.stop():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -188,7 +188,7 @@ func TestHealthFollowsReadiness(t *testing.T) {
 				t.Errorf("watching ended with %v", err)
 			}
 		}
-		if err := <-stopped; err != nil || time.Since(begin) != 5*time.Second {
+		if err := <-stopped; err != nil || time.Since(begin) != 5*time.Second+50*time.Millisecond { // the delay, and GOAWAY on its way
 			t.Errorf("stopped with %v after %v: watching holds up the drain", err, time.Since(begin))
 		}
 		h.wantMetric(3, "requests_total", "route", "/grpc.health.v1.Health/Watch", "code", "OK")

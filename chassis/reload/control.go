@@ -1,0 +1,160 @@
+//go:build unix
+
+package reload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Command is what a supervisor can be asked to do through its run directory.
+type Command string
+
+// The commands.
+const (
+	CommandReload Command = "reload" // replace the worker, and wait until the new one is ready
+	CommandStop   Command = "stop"   // drain, and wait until everything has ended
+	CommandStatus Command = "status" // say what there is
+)
+
+// request is one line of JSON on the control socket, and answer the line that comes back.
+type request struct {
+	Command Command `json:"command"`
+}
+
+type answer struct {
+	Outcome *Outcome `json:"outcome,omitempty"`
+	Status  *Status  `json:"status,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+// listenControl opens the control socket.
+func listenControl(dir string) (*net.UnixListener, error) {
+	path := filepath.Join(dir, controlName)
+	// Whoever is left over from a dead supervisor has no lock.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	l, err := listenPrivate(path)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	return l, nil
+}
+
+// listenPrivate opens a socket that only this user may connect to.
+func listenPrivate(path string) (*net.UnixListener, error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	// The directory keeps others out until then.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// serveControl answers commands until the listener is closed.
+func (s *supervisor) serveControl(l *net.UnixListener) {
+	slots := make(chan struct{}, maxClients)
+	for {
+		conn, err := l.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // out of descriptors, most likely
+			continue
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			defer conn.Close()
+			s.answerControl(conn)
+		}()
+	}
+}
+
+// maxClients bounds the commands that wait at a time.
+const maxClients = 32
+
+// answerControl answers one command.
+func (s *supervisor) answerControl(conn *net.UnixConn) {
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	var r request
+	if err := json.NewDecoder(io.LimitReader(conn, 4<<10)).Decode(&r); err != nil {
+		respond(conn, answer{Error: "want one line of JSON: " + err.Error()})
+		return
+	}
+	answered := make(chan struct{})
+	// The goroutine that owns the supervisor answers itself: it may be replaced by another
+	// program right after.
+	done := func(a answer) {
+		respond(conn, a)
+		close(answered)
+	}
+	switch r.Command {
+	case CommandStatus:
+		s.post(func() { done(answer{Status: s.status()}) })
+	case CommandReload:
+		s.post(func() {
+			s.log.Info("reload asked for", "by", "command")
+			s.reload(func(o Outcome) { done(answer{Outcome: &o, Status: s.status()}) })
+		})
+	case CommandStop:
+		s.post(func() { s.stop(func() { done(answer{}) }) })
+	default:
+		done(answer{Error: fmt.Sprintf("unknown command %q", r.Command)})
+	}
+	select {
+	case <-answered:
+	case <-s.quit:
+	}
+}
+
+func respond(conn *net.UnixConn, a answer) {
+	_ = conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	_ = json.NewEncoder(conn).Encode(a) // who has left does not hear it
+}
+
+// ErrNotRunning says that no supervisor answers in the run directory.
+var ErrNotRunning = errors.New("it is not running")
+
+// Ask has the supervisor that uses the run directory dir do something and waits until it is done.
+// The outcome is that of a reload, otherwise nil; a reload that failed is no error. The status is
+// nil after a stop.
+func Ask(ctx context.Context, dir string, c Command) (*Outcome, *Status, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", filepath.Join(dir, controlName))
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, nil, fmt.Errorf("%w with run directory %s", ErrNotRunning, dir)
+		}
+		return nil, nil, fmt.Errorf("run directory %s: %w", dir, err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if err := json.NewEncoder(conn).Encode(request{c}); err != nil {
+		return nil, nil, fmt.Errorf("run directory %s: %w", dir, err)
+	}
+	var a answer
+	switch err := json.NewDecoder(conn).Decode(&a); {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		return nil, nil, fmt.Errorf("the supervisor went away before it answered: %w", err)
+	case a.Error != "":
+		return nil, nil, errors.New(a.Error)
+	}
+	return a.Outcome, a.Status, nil
+}

@@ -1,0 +1,546 @@
+//go:build unix
+
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Link is what a worker has of its supervisor, its predecessors and its successor. Its methods are
+// safe for concurrent use.
+//
+// When the supervisor dies, the worker goes on without one: it serves, and waits in the run
+// directory for a new one to take it over.
+type Link struct {
+	number  int
+	alone   bool
+	dir     string
+	started time.Time
+	version string
+	limits  Limits
+	counter Counter
+	adopt   AdoptFunc
+	waiting *net.UnixListener // for a new supervisor; nil without a run directory
+	orders  chan Order
+	hurry   chan struct{}
+	commits chan struct{}
+	last    atomic.Uint64 // ID of a question
+
+	mu       sync.Mutex
+	up       *channel // to the supervisor; nil while there is none
+	gone     chan struct{}
+	phase    Phase
+	sockets  []grant
+	answers  map[uint64]chan<- reply
+	heir     *heir
+	carry    *Snapshot
+	hurried  bool
+	ordered  bool
+	finished bool
+}
+
+// grant is a listening socket that this worker was given.
+type grant struct {
+	socketName
+	file *os.File
+}
+
+type reply struct {
+	message
+	files []*os.File
+}
+
+// Role is what the environment tells a process to be.
+type Role int
+
+// The roles.
+const (
+	RoleNone       Role = iota // nobody has started this process but its user
+	RoleWorker                 // call Connect
+	RoleSupervisor             // call Resume: it was a supervisor before it was replaced in place
+	RoleCheck                  // call Check: somebody wants to know whether this binary can supervise
+)
+
+// RoleOf is the role that an environment gives.
+func RoleOf(getenv func(string) string) Role {
+	switch {
+	case getenv(workerVar) != "":
+		return RoleWorker
+	case getenv(stateVar) != "":
+		return RoleSupervisor
+	case getenv(checkVar) != "":
+		return RoleCheck
+	}
+	return RoleNone
+}
+
+// Clean is an environment without what gives a process its role. A worker's own children get it.
+func Clean(environ []string) []string {
+	var out []string
+	for _, kv := range environ {
+		switch name, _, _ := strings.Cut(kv, "="); name {
+		case workerVar, stateVar, checkVar:
+		default:
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+// Connect makes the link of a worker from what its supervisor has put into its environment and its
+// descriptors, both of which it takes: a child of this process will not think itself a worker.
+func Connect() (*Link, error) {
+	value := os.Getenv(workerVar)
+	number, alone, dir, err := parseWorkerVar(value)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Unsetenv(workerVar); err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(linkFile)
+	up, err := openChannel(os.NewFile(linkFile, "supervisor"))
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d is to be the channel to the supervisor: %w", linkFile, err)
+	}
+	crash := os.NewFile(crashFile, "crash")
+	syscall.CloseOnExec(crashFile)
+	if err := errors.Join(setCrashOutput(crash), crash.Close()); err != nil {
+		up.close()
+		return nil, fmt.Errorf("descriptor %d is to be for crashes: %w", crashFile, err)
+	}
+	return newLink(number, alone, dir, up)
+}
+
+func newLink(number int, alone bool, dir string, up *channel) (*Link, error) {
+	l := &Link{
+		number: number, alone: alone, dir: dir, started: time.Now(), phase: Starting,
+		orders: make(chan Order, 1), hurry: make(chan struct{}), commits: make(chan struct{}, 1),
+		answers: map[uint64]chan<- reply{},
+	}
+	if dir != "" {
+		path := workerSocket(dir, number)
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			up.close()
+			return nil, err
+		}
+		waiting, err := listenPrivate(path)
+		if err != nil {
+			up.close()
+			return nil, fmt.Errorf("run directory: %w", err)
+		}
+		l.waiting = waiting
+		go l.awaitSupervisors()
+	}
+	l.follow(up)
+	return l, nil
+}
+
+// Worker is the number of this worker; a later one has a larger number.
+func (l *Link) Worker() int { return l.number }
+
+// Alone reports whether nothing served when this worker was started, so that nobody but it can
+// answer meanwhile.
+func (l *Link) Alone() bool { return l.alone }
+
+// Orders is told when the worker is to drain: once.
+func (l *Link) Orders() <-chan Order { return l.orders }
+
+// Hurry is closed when the worker is to end at once.
+func (l *Link) Hurry() <-chan struct{} { return l.hurry }
+
+// Hello introduces the worker: the version of its program, the limits it lives under, how it
+// counts, and who takes connections that a predecessor hands over.
+func (l *Link) Hello(version string, limits Limits, counter Counter, adopt AdoptFunc) error {
+	l.mu.Lock()
+	l.version, l.limits, l.counter, l.adopt = version, limits, counter, adopt
+	m := message{Kind: kindHello, PID: os.Getpid(), Hello: l.hello()}
+	l.mu.Unlock()
+	return l.tell(m)
+}
+
+// hello is how the worker introduces itself now. l.mu is held.
+func (l *Link) hello() *hello {
+	h := &hello{Protocol: protocol, Worker: l.number, Phase: l.phase, Started: l.started, Version: l.version, Limits: l.limits, Carry: l.carry}
+	for _, g := range l.sockets {
+		h.Sockets = append(h.Sockets, g.socketName)
+	}
+	return h
+}
+
+// errNoSupervisor says that the supervisor has died.
+var errNoSupervisor = errors.New("there is no supervisor")
+
+// tell says something to the supervisor.
+func (l *Link) tell(m message) error {
+	l.mu.Lock()
+	up := l.up
+	l.mu.Unlock()
+	if up == nil {
+		return errNoSupervisor
+	}
+	return up.send(m)
+}
+
+// ask says something to the supervisor and waits for the answer.
+func (l *Link) ask(ctx context.Context, m message) (message, []*os.File, error) {
+	m.ID = l.last.Add(1)
+	answers := make(chan reply, 1)
+	l.mu.Lock()
+	up, gone := l.up, l.gone
+	l.answers[m.ID] = answers
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.answers, m.ID)
+		l.mu.Unlock()
+		select {
+		case late := <-answers:
+			closeFiles(late.files)
+		default:
+		}
+	}()
+	if up == nil {
+		return message{}, nil, errNoSupervisor
+	}
+	if err := up.send(m); err != nil {
+		return message{}, nil, err
+	}
+	select {
+	case a := <-answers:
+		return a.message, a.files, nil
+	case <-gone:
+		return message{}, nil, errNoSupervisor
+	case <-ctx.Done():
+		return message{}, nil, fmt.Errorf("the supervisor does not answer: %w", context.Cause(ctx))
+	}
+}
+
+// follow makes up the channel to the supervisor and listens to it.
+func (l *Link) follow(up *channel) {
+	gone := make(chan struct{})
+	l.mu.Lock()
+	if l.up != nil {
+		l.up.close()
+	}
+	l.up, l.gone = up, gone
+	l.mu.Unlock()
+	go func() {
+		defer close(gone)
+		for {
+			m, files, err := up.receive()
+			if err != nil {
+				break
+			}
+			l.received(m, files)
+		}
+		up.close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.up == up {
+			l.up = nil
+		}
+	}()
+}
+
+// received acts on what the supervisor has said.
+func (l *Link) received(m message, files []*os.File) {
+	switch m.Kind {
+	case kindAnswer:
+		l.mu.Lock()
+		answers := l.answers[m.ID]
+		delete(l.answers, m.ID)
+		l.mu.Unlock()
+		if answers != nil {
+			answers <- reply{m, files}
+			return
+		}
+	case kindCommit, kindAdopt:
+		if f := first(files); f != nil {
+			go l.inherit(f)
+		}
+		if m.Kind == kindCommit {
+			l.commits <- struct{}{}
+		}
+		return
+	case kindDrain, kindHeir:
+		l.bequeath(first(files))
+		if m.Kind == kindDrain {
+			l.order(Order{Stop: m.Stop})
+		}
+		return
+	case kindHurry:
+		l.mu.Lock()
+		if !l.hurried {
+			l.hurried = true
+			close(l.hurry)
+		}
+		l.mu.Unlock()
+		l.order(Order{Stop: true})
+	case kindSnapshot:
+		go l.count()
+	case kindCarry:
+		go l.carryOn(m.Snapshots)
+	}
+	closeFiles(files)
+}
+
+// order has the worker drain; only the first order counts.
+func (l *Link) order(o Order) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ordered {
+		return
+	}
+	l.ordered = true
+	l.phase = Draining
+	if !o.Stop {
+		l.closeSockets() // the successor has them
+	}
+	l.orders <- o
+}
+
+// closeSockets closes the descriptors kept for a takeover. l.mu is held.
+func (l *Link) closeSockets() {
+	for _, g := range l.sockets {
+		_ = g.file.Close()
+	}
+	l.sockets = nil
+}
+
+// Listen returns the listener called name, which the supervisor opens unless it has it open from
+// the worker before. The error is the operating system's.
+func (l *Link) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
+	m, files, err := l.ask(ctx, message{Kind: kindListen, Name: name, Network: network, Address: address})
+	if err != nil {
+		return nil, err
+	}
+	f := first(files)
+	switch {
+	case m.Errno != 0:
+		return nil, syscall.Errno(m.Errno)
+	case m.Error != "":
+		return nil, errors.New(m.Error)
+	case f == nil:
+		return nil, errTruncated
+	}
+	listener, err := net.FileListener(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sockets = append(l.sockets, grant{socketName{name, network, address}, f})
+	return listener, nil
+}
+
+// Failed tells the supervisor why the worker will end without having been ready.
+func (l *Link) Failed(r Reason, err error) {
+	_ = l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()}) // it sees the end in any case
+}
+
+// Ready tells the supervisor that the worker can serve, and returns when it is to: from then on
+// it is the one that serves. Before that nothing may be accepted.
+func (l *Link) Ready(ctx context.Context) error {
+	if err := l.tell(message{Kind: kindReady}); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	gone := l.gone
+	l.mu.Unlock()
+	select {
+	case <-l.commits:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !l.ordered {
+			l.phase = Active
+		}
+		return nil
+	case <-gone:
+		return errNoSupervisor
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Release has the listeners closed everywhere but in what [Link.Listen] returned, as the service
+// stops: a listener that is open lets connections in.
+func (l *Link) Release(ctx context.Context) error {
+	_, _, err := l.ask(ctx, message{Kind: kindRelease})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closeSockets()
+	if errors.Is(err, errNoSupervisor) {
+		return nil
+	}
+	return err
+}
+
+// Status is what the supervisor knows.
+func (l *Link) Status(ctx context.Context) (*Status, error) {
+	m, _, err := l.ask(ctx, message{Kind: kindStatus})
+	return m.Status, err
+}
+
+// Gather deposits what this worker has counted and returns the snapshots of the other workers,
+// living and ended, and what the supervisor knows. When there is no supervisor, it returns what is
+// known of ended workers, and an error beside it.
+func (l *Link) Gather(ctx context.Context, own []byte) ([]Snapshot, *Status, error) {
+	m, _, err := l.ask(ctx, message{Kind: kindGather, Snapshot: own})
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.carry != nil {
+			return []Snapshot{*l.carry}, nil, err
+		}
+		return nil, nil, err
+	}
+	return m.Snapshots, m.Status, nil
+}
+
+// count answers the supervisor's question for a snapshot.
+func (l *Link) count() {
+	l.mu.Lock()
+	snapshot, finished := l.counter.Snapshot, l.finished
+	l.mu.Unlock()
+	if snapshot == nil || finished {
+		return
+	}
+	if data, _ := snapshot(); len(data) > 0 { // an error may come beside what could be counted
+		_ = l.tell(message{Kind: kindSnapshot, Snapshot: data})
+	}
+}
+
+// carryOn merges the snapshots of ended workers.
+func (l *Link) carryOn(ended []Snapshot) {
+	l.mu.Lock()
+	merge := l.counter.Carry
+	l.mu.Unlock()
+	if merge == nil || len(ended) == 0 {
+		return
+	}
+	data, _ := merge(ended) // an error may come beside what could be merged
+	if len(data) == 0 {
+		return // the supervisor keeps them as they are
+	}
+	l.mu.Lock()
+	l.carry = &Snapshot{Worker: ended[len(ended)-1].Worker, Data: data}
+	l.mu.Unlock()
+	_ = l.tell(message{Kind: kindCarry, Snapshot: data})
+}
+
+// Leave deposits what the worker has counted in its whole life, when it counts no more, and waits
+// until the supervisor has it. It then closes the link.
+func (l *Link) Leave(ctx context.Context, last []byte) error {
+	l.mu.Lock()
+	l.finished = true // a snapshot from before could come after this one
+	l.mu.Unlock()
+	_, _, err := l.ask(ctx, message{Kind: kindSnapshot, Snapshot: last})
+	if errors.Is(err, errNoSupervisor) {
+		err = nil
+	}
+	l.Close()
+	return err
+}
+
+// Close closes the link.
+func (l *Link) Close() {
+	if l.waiting != nil {
+		_ = l.waiting.Close()
+		_ = os.Remove(workerSocket(l.dir, l.number))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.finished = true
+	l.closeSockets()
+	if l.up != nil {
+		l.up.close()
+	}
+	if l.heir != nil {
+		l.heir.link.close()
+	}
+}
+
+// awaitSupervisors lets supervisors take this worker over. Only one can: it holds the lock of the
+// run directory.
+func (l *Link) awaitSupervisors() {
+	for {
+		conn, err := l.waiting.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // out of descriptors, most likely
+			continue
+		}
+		if up := newChannel(conn); l.introduce(up) {
+			l.follow(up)
+		} else {
+			up.close()
+		}
+	}
+}
+
+// introduce tells a new supervisor who this is, with its listeners. A worker that was never ready
+// has nothing to be taken over for: it gives up.
+func (l *Link) introduce(up *channel) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase == Starting || l.finished {
+		return false
+	}
+	fds := make([]int, len(l.sockets))
+	for i, g := range l.sockets {
+		fds[i] = fdOf(g.file)
+	}
+	_ = up.conn.SetWriteDeadline(time.Now().Add(takeoverTimeout))
+	err := up.send(message{Kind: kindHello, PID: os.Getpid(), Hello: l.hello()}, fds...)
+	_ = up.conn.SetWriteDeadline(time.Time{})
+	return err == nil
+}
+
+// lockEvery is how often a worker looks whether a lock is free. A lock that blocks (flock without
+// LOCK_NB) could not be given up again.
+const lockEvery = 10 * time.Millisecond
+
+// Lock takes the lock called name, which one process of the service can hold at a time, and waits
+// for it until ctx ends. release gives it back; so does the end of the process, however it comes.
+// Without a run directory there is nothing to lock, and it is taken at once.
+func (l *Link) Lock(ctx context.Context, name string) (release func(), err error) {
+	if err := ValidLock(name); err != nil {
+		return nil, err
+	}
+	if l.dir == "" {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, lockPrefix+name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	tick := time.NewTicker(lockEvery)
+	defer tick.Stop()
+	for {
+		err := flock(f)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", name, context.Cause(ctx)), f.Close())
+		}
+	}
+}

@@ -1,0 +1,148 @@
+//go:build unix
+
+package reload
+
+import (
+	"os"
+	"slices"
+	"time"
+)
+
+// received acts on what a worker has said.
+func (s *supervisor) received(w *worker, m message, files []*os.File) {
+	defer closeFiles(files)
+	if !slices.Contains(s.workers, w) {
+		return
+	}
+	switch m.Kind {
+	case kindHello:
+		s.greeted(w, m.Hello)
+	case kindListen:
+		s.listening(w, m)
+	case kindReady:
+		s.ready(w)
+	case kindFailed:
+		s.failing(w, m)
+	case kindHeir:
+		s.heirWanted(w)
+	case kindRelease:
+		s.release()
+		w.send(message{Kind: kindAnswer, ID: m.ID})
+	case kindStatus:
+		w.send(message{Kind: kindAnswer, ID: m.ID, Status: s.status()})
+	case kindGather:
+		w.snapshot = &Snapshot{Worker: w.number, Living: true, Data: m.Snapshot}
+		s.gather(w, m.ID)
+	case kindSnapshot:
+		s.deposit(w, m.Snapshot)
+		if m.ID != 0 {
+			w.send(message{Kind: kindAnswer, ID: m.ID})
+		}
+	case kindCarry:
+		s.carried(w, m.Snapshot)
+	default:
+		s.log.Warn("worker said something unknown", "worker", w.number, "kind", string(m.Kind))
+	}
+}
+
+// failing notes why a worker will end. One that serves goes on with what it has begun, while
+// another one is started in its place.
+func (s *supervisor) failing(w *worker, why message) {
+	if w.failure.Error == "" {
+		w.failure = why
+	}
+	if w != s.active || !s.stopping.IsZero() {
+		return
+	}
+	s.counts.Crashes++
+	s.log.Error("the active worker ends", "worker", w.number, "pid", w.pid, "error", why.Error, "served", time.Since(w.since))
+	s.active = nil
+	w.heirless = true
+	s.drainBy(w, w.hello.Limits.Drain)
+	s.again()
+	s.next()
+}
+
+func (s *supervisor) greeted(w *worker, h *hello) {
+	if h == nil {
+		return
+	}
+	w.hello = *h
+	if w == s.starting && h.Limits.Start > 0 {
+		s.expect(w, h.Limits.Start)
+	}
+}
+
+// listening gives a starting worker the listener it asks for.
+func (s *supervisor) listening(w *worker, m message) {
+	answer := message{Kind: kindAnswer, ID: m.ID}
+	if w != s.starting {
+		answer.Error = "only a worker that starts can open a listener"
+		w.send(answer)
+		return
+	}
+	sock, err := s.sockets.open(socketName{m.Name, m.Network, m.Address})
+	if err != nil {
+		answer.Error, answer.Errno = err.Error(), errnoOf(err)
+		w.send(answer)
+		return
+	}
+	w.post(parcel{answer, []*os.File{sock.file}, true})
+}
+
+// heirWanted gives a draining worker that lost its successor another one, now or when there is one.
+func (s *supervisor) heirWanted(w *worker) {
+	if s.active == nil || s.active == w {
+		w.heirless = true
+		return
+	}
+	s.pair(w, s.active, message{Kind: kindHeir}, message{Kind: kindAdopt})
+}
+
+// release closes the listeners when the service stops: while the supervisor has them open,
+// connections would be let in that nobody answers.
+func (s *supervisor) release() {
+	if s.stopping.IsZero() {
+		return
+	}
+	if err := s.sockets.close(true); err != nil {
+		s.log.Warn("closing sockets", "error", err)
+	}
+}
+
+// status is what there is to know.
+func (s *supervisor) status() *Status {
+	st := &Status{
+		Supervisor: os.Getpid(), Started: s.started, Binary: s.binary, Directory: s.dir(),
+		Workers: []WorkerStatus{}, Sockets: []SocketStatus{}, Last: s.last, Counts: s.counts,
+	}
+	st.Counts.Failed = map[Reason]uint64{}
+	for _, r := range Reasons {
+		st.Counts.Failed[r] = s.counts.Failed[r]
+	}
+	for _, w := range s.workers {
+		st.Workers = append(st.Workers, WorkerStatus{
+			Worker: w.number, PID: w.pid, Phase: w.phase, Since: w.since, Started: w.started, Version: w.hello.Version,
+		})
+	}
+	for _, sock := range s.sockets.current {
+		st.Sockets = append(st.Sockets, SocketStatus(sock.socketName))
+	}
+	return st
+}
+
+// store hands the listening sockets to the service manager, which keeps them should this process
+// die.
+func (s *supervisor) store() {
+	if !s.notify.Enabled() {
+		return
+	}
+	for _, sock := range s.sockets.current {
+		if !sock.foreign {
+			if err := s.notify.Store(sock.Name, sock.file); err != nil {
+				s.log.Debug("the service manager does not keep descriptors", "error", err)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,137 @@
+//go:build unix
+
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A run directory holds what processes of one service find each other by:
+//
+//	lock              held by the supervisor (flock), with its process id
+//	control.sock      where the supervisor answers commands
+//	worker-N.sock     where worker N waits for a new supervisor when its own has died
+//	exclusive-NAME    locks that workers take (flock): see Link.Lock
+const (
+	lockName      = "lock"
+	controlName   = "control.sock"
+	workerPrefix  = "worker-"
+	lockPrefix    = "exclusive-"
+	socketSuffix  = ".sock"
+	maxSocketPath = 100 // bytes; sockaddr_un has 104 on some systems
+)
+
+// Directory is where the run directory of program is when nobody names one: below what systemd
+// made (RuntimeDirectory=), below the user's own, in /run for root and in the directory for
+// temporary files for others.
+func Directory(program string, getenv func(string) string) string {
+	if dir, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, program)
+	}
+	if os.Getuid() == 0 {
+		return filepath.Join("/run", program)
+	}
+	return filepath.Join(os.TempDir(), program+"-"+strconv.Itoa(os.Getuid()))
+}
+
+// makeDirectory makes the run directory, or checks that the one there is ours: whoever can write
+// in it could take the service over.
+func makeDirectory(dir string) error {
+	if n := len(filepath.Join(dir, controlName)); n > maxSocketPath {
+		return fmt.Errorf("run directory %s: the paths of its sockets would have %d bytes, at most %d are possible", dir, n, maxSocketPath)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("run directory %s: it is not a directory", dir)
+	case ok && int(owner.Uid) != os.Getuid() && os.Getuid() != 0:
+		return fmt.Errorf("run directory %s: it belongs to user %d, not to %d", dir, owner.Uid, os.Getuid())
+	case info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0:
+		return fmt.Errorf("run directory %s: others may write in it (mode %v); want 0700 or 0755", dir, info.Mode().Perm())
+	}
+	return nil
+}
+
+// lockDirectory takes the lock of dir, which keeps two supervisors apart. It is released when the
+// file is closed, at the latest when the process ends.
+func lockDirectory(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if err := flock(f); err != nil {
+		defer f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			holder := make([]byte, 16)
+			n, _ := f.ReadAt(holder, 0)
+			return nil, &InUseError{Directory: dir, PID: strings.TrimSpace(string(holder[:n]))}
+		}
+		return nil, fmt.Errorf("run directory: lock %s: %w", path, err)
+	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return nil, errors.Join(fmt.Errorf("run directory: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// flock takes an exclusive lock, or fails at once.
+func flock(f *os.File) error {
+	for {
+		err := syscall.Flock(fdOf(f), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// InUseError says that another supervisor uses the run directory.
+type InUseError struct {
+	Directory string
+	PID       string // of the other, as it wrote it
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("run directory %s is in use by process %s: stop that one, or name another directory", e.Directory, e.PID)
+}
+
+// workerSocket is the path on which a worker waits for a new supervisor.
+func workerSocket(dir string, worker int) string {
+	return filepath.Join(dir, workerPrefix+strconv.Itoa(worker)+socketSuffix)
+}
+
+// workerSockets lists the sockets of workers, living or dead.
+func workerSockets(dir string) []string {
+	entries, _ := os.ReadDir(dir) // what cannot be read holds no worker
+	var paths []string
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, workerPrefix) && strings.HasSuffix(name, socketSuffix) {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+	}
+	return paths
+}

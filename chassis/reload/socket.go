@@ -1,0 +1,213 @@
+//go:build unix
+
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// sameAddress reports whether both can share a socket although their names differ.
+func (n socketName) sameAddress(o socketName) bool {
+	return n.Network == o.Network && n.Address == o.Address && !strings.HasSuffix(n.Address, ":0")
+}
+
+// socket is a listening socket that the supervisor owns.
+type socket struct {
+	socketName
+	file    *os.File
+	foreign bool // from the service manager, whose path it is to remove
+}
+
+// fd is the descriptor, valid until the socket is closed. os.File.Fd would make it blocking, for
+// the workers as well: the mode belongs to what they share.
+func (s *socket) fd() int { return fdOf(s.file) }
+
+func fdOf(f *os.File) int {
+	fd := -1
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(p uintptr) { fd = int(p) })
+	}
+	runtime.KeepAlive(f)
+	return fd
+}
+
+// close closes the supervisor's descriptor. The path of a unix socket is removed with the last
+// use of it.
+func (s *socket) close(remove bool) error {
+	err := s.file.Close()
+	if remove && s.Network == "unix" && !s.foreign {
+		if e := os.Remove(s.Address); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// fileListener is a listener of which a file can be had.
+type fileListener interface {
+	net.Listener
+	File() (*os.File, error)
+}
+
+// bind opens a listening socket.
+func bind(listen ListenFunc, name socketName) (*socket, error) {
+	l, err := listen(name.Network, name.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	f, ok := l.(fileListener)
+	if !ok {
+		return nil, fmt.Errorf("listener of type %T has no file", l)
+	}
+	file, err := f.File()
+	if err != nil {
+		return nil, err
+	}
+	return &socket{socketName: name, file: file}, nil
+}
+
+// sockets are the listening sockets of a service, and those being opened for its next worker.
+type sockets struct {
+	listen    ListenFunc
+	current   []*socket
+	next      []opening
+	inherited []*socket // from the service manager, until somebody asks for them
+}
+
+// opening is a socket as the starting worker has asked for it: one of the current ones, maybe by
+// another name, or a new one.
+type opening struct {
+	name   socketName
+	socket *socket
+}
+
+// open returns the socket that the starting worker asks for.
+func (s *sockets) open(name socketName) (*socket, error) {
+	found := s.find(func(have *socket) bool { return have.socketName == name })
+	if found == nil {
+		found = s.find(func(have *socket) bool { return have.sameAddress(name) })
+	}
+	if found == nil {
+		found = s.inherit(name)
+	}
+	if found == nil {
+		var err error
+		if found, err = bind(s.listen, name); err != nil {
+			return nil, err
+		}
+	}
+	s.next = append(s.next, opening{name, found})
+	return found, nil
+}
+
+func (s *sockets) find(match func(*socket) bool) *socket {
+	for _, have := range s.current {
+		if match(have) {
+			return have
+		}
+	}
+	return nil
+}
+
+// inherit finds what the service manager has opened for name: a socket of that name, or without
+// a name at that address.
+func (s *sockets) inherit(name socketName) *socket {
+	for i, have := range s.inherited {
+		if have.Name == name.Name || have.Name == "" && have.Address == boundAddress(name) {
+			s.inherited = append(s.inherited[:i:i], s.inherited[i+1:]...)
+			have.Network, have.Address = name.Network, name.Address
+			return have
+		}
+	}
+	return nil
+}
+
+// boundAddress is how the kernel would write an address.
+func boundAddress(name socketName) string {
+	if name.Network == "unix" {
+		return name.Address
+	}
+	addr, err := net.ResolveTCPAddr(name.Network, name.Address)
+	if err != nil {
+		return ""
+	}
+	if addr.IP == nil {
+		return net.JoinHostPort("::", fmt.Sprint(addr.Port))
+	}
+	return addr.String()
+}
+
+// commit makes the sockets of the worker that has become ready the current ones, and closes those
+// that it did not ask for.
+func (s *sockets) commit() error {
+	before := s.current
+	s.current = nil
+	for _, o := range s.next {
+		o.socket.socketName = o.name
+		s.current = append(s.current, o.socket)
+	}
+	s.next = nil
+	var errs []error
+	for _, old := range before {
+		if !slices.Contains(s.current, old) {
+			errs = append(errs, old.close(!usesPath(s.current, old.Address)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// abandon closes what was opened for a worker that did not become ready.
+func (s *sockets) abandon() error {
+	var errs []error
+	for _, o := range s.next {
+		switch {
+		case slices.Contains(s.current, o.socket):
+		case o.socket.foreign:
+			s.inherited = append(s.inherited, o.socket)
+		default:
+			errs = append(errs, o.socket.close(!usesPath(s.current, o.socket.Address)))
+		}
+	}
+	s.next = nil
+	return errors.Join(errs...)
+}
+
+// close closes everything. remove says that nobody uses the paths of unix sockets any more.
+func (s *sockets) close(remove bool) error {
+	errs := []error{s.abandon()}
+	for _, have := range append(s.current, s.inherited...) {
+		errs = append(errs, have.close(remove))
+	}
+	s.current, s.inherited = nil, nil
+	return errors.Join(errs...)
+}
+
+func usesPath(list []*socket, path string) bool {
+	for _, have := range list {
+		if have.Network == "unix" && have.Address == path {
+			return true
+		}
+	}
+	return false
+}
+
+// errnoOf is the operating system's number of an error, 0 when it has none.
+func errnoOf(err error) int {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return int(errno)
+	}
+	return 0
+}

@@ -1,0 +1,628 @@
+//go:build unix
+
+package reload
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/reload/systemd"
+)
+
+// ListenFunc opens a listening socket.
+type ListenFunc func(network, address string) (net.Listener, error)
+
+// Options say what a supervisor supervises.
+type Options struct {
+	// Program is what the daemon is called in messages, such as "gamed".
+	Program string
+	// Args are the arguments of the process, the program's name first; workers get the same.
+	Args []string
+	// Environ is the environment of the process as "KEY=value"; workers get it without what
+	// the service manager says to the supervisor.
+	Environ []string
+	// Directory is the run directory; Named says that somebody has asked for it. One that was
+	// not asked for and cannot be used is done without: there are no commands then, and no
+	// takeover.
+	Directory string
+	Named     bool
+	// Listen opens listening sockets.
+	Listen ListenFunc
+	// Log takes what the supervisor has to say.
+	Log *slog.Logger
+	// Stdin, Stdout and Stderr are those of the workers.
+	Stdin, Stdout, Stderr *os.File
+
+	// Timing is for tests; its zero value is what services want.
+	Timing Timing
+}
+
+// Timing is how patient a supervisor is.
+type Timing struct {
+	// Grace is how long after the end of its drain a worker is killed; 2 s by default.
+	Grace time.Duration
+	// Good is how long a worker must have served until its binary is one to roll back to, and
+	// until crashes before are forgotten; 10 s by default.
+	Good time.Duration
+	// Backoff is how long the second restart after a crash in a row waits, and the longest
+	// wait; 100 ms and 10 s by default. The first does not wait.
+	Backoff, MaxBackoff time.Duration
+}
+
+func (t *Timing) setDefaults() {
+	for _, d := range []struct {
+		field    *time.Duration
+		standard time.Duration
+	}{{&t.Grace, 2 * time.Second}, {&t.Good, 10 * time.Second}, {&t.Backoff, 100 * time.Millisecond}, {&t.MaxBackoff, 10 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.standard
+		}
+	}
+}
+
+// defaultLimits hold until the first worker has told its own.
+var defaultLimits = Limits{Start: 60 * time.Second, Drain: 25 * time.Second, Draining: 3}
+
+// crashesToRollBack is how many crashes in a row it takes until the binary before is tried.
+const crashesToRollBack = 3
+
+// sameSignal is how long a signal may repeat without being a second one: timeout(1) signals its
+// child and then the child's group.
+const sameSignal = 100 * time.Millisecond
+
+// supervisor is the permanent parent. One goroutine, that of run, owns all of its fields; others
+// post what they have learned.
+//
+//	       SIGHUP, reload            ready
+//	Idle ───────────────▶ Starting ─────────▶ Swap ──▶ Idle
+//	 ▲                     │    ▲
+//	 ├──died or timed out──┘    └── the active worker died: at once, then with back-off
+//	 └── the old one, if there is one, goes on
+//
+//	any ──SIGTERM──▶ Stopping: the starting worker is killed, the others drain ──▶ exit
+type supervisor struct {
+	Options
+	log     *slog.Logger
+	binary  string // path of the program as it was started, symbolic links and all
+	notify  *systemd.Notifier
+	lock    *os.File          // of the run directory; nil without one
+	control *net.UnixListener // for commands; nil without a run directory
+	events  chan func()
+	quit    chan struct{} // closed when run has ended: nobody takes events any more
+
+	started  time.Time
+	number   int // of the last worker started
+	sockets  sockets
+	workers  []*worker // living, the oldest first
+	starting *worker
+	active   *worker
+	limits   Limits
+	books    books
+	last     *Outcome
+	counts   Counts
+
+	pending  bool            // a reload was asked for that cannot begin yet
+	waiters  []func(Outcome) // told how the reload under way ends
+	queued   []func(Outcome) // told how the one after it ends
+	crashes  int             // in a row
+	restart  *time.Timer     // of the next start after a crash
+	good     *build          // to roll back to; nil when there is none
+	rolled   bool            // workers are started from good
+	upgrade  bool            // replace this process once the active worker's build is proven
+	stopping time.Time       // when the stop was asked for; zero before
+	failed   bool            // the exit code is to be 1
+	code     int             // exit code, when nothing was ever ready
+	stopped  []func()        // told when everything has ended
+	signals  chan os.Signal
+	children chan os.Signal // SIGCHLD: of several one is enough
+}
+
+// Supervise runs the daemon under a supervisor, which this process becomes, until the service has
+// stopped, and returns what to exit with. It takes SIGHUP (reload), SIGTERM and SIGINT (stop; a
+// second one ends at once) and SIGUSR2 (replace the supervisor itself). When workers whose
+// supervisor has died live in the run directory, it takes them over. The error says why it could
+// not begin.
+func Supervise(o Options) (int, error) {
+	s, err := newSupervisor(o)
+	if err != nil {
+		return 1, err
+	}
+	s.listenForSignals()
+	defer s.stopSignals()
+	if err := s.openDirectory(); err != nil {
+		return 1, err
+	}
+	if err := s.inheritSockets(); err != nil {
+		s.closeDirectory()
+		return 1, err
+	}
+	s.takeOver()
+	if s.active != nil {
+		// What this process was started with may differ from what the worker was.
+		s.reload(nil)
+	} else {
+		s.start()
+	}
+	return s.run(), nil
+}
+
+func (s *supervisor) listenForSignals() {
+	signal.Notify(s.children, syscall.SIGCHLD)
+	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
+}
+
+func (s *supervisor) stopSignals() {
+	signal.Stop(s.children)
+	signal.Stop(s.signals)
+}
+
+// inheritSockets takes over what the service manager has opened for the service, or kept for it.
+func (s *supervisor) inheritSockets() error {
+	handed, err := systemd.Sockets(getenv(s.Environ))
+	if err != nil {
+		return err
+	}
+	for _, h := range handed {
+		sock := &socket{socketName: socketName{Name: h.Name}, file: h.File, foreign: true}
+		if l, err := net.FileListener(h.File); err == nil {
+			sock.Network, sock.Address = l.Addr().Network(), l.Addr().String()
+			_ = l.Close()
+		} else {
+			s.log.Warn("the service manager handed in a descriptor that nothing listens on", "name", h.Name, "error", err)
+			_ = h.File.Close()
+			continue
+		}
+		s.sockets.inherited = append(s.sockets.inherited, sock)
+	}
+	return nil
+}
+
+// newSupervisor makes a supervisor that has not begun.
+func newSupervisor(o Options) (*supervisor, error) {
+	o.Timing.setDefaults()
+	s := &supervisor{
+		Options:  o,
+		log:      o.Log,
+		events:   make(chan func(), 64),
+		quit:     make(chan struct{}),
+		started:  time.Now(),
+		sockets:  sockets{listen: o.Listen},
+		limits:   defaultLimits,
+		counts:   Counts{Failed: map[Reason]uint64{}},
+		signals:  make(chan os.Signal, 16),
+		children: make(chan os.Signal, 1),
+	}
+	var err error
+	if s.binary, err = lookBinary(o.Args[0]); err != nil {
+		return nil, err
+	}
+	if s.notify, err = systemd.FromEnv(getenv(o.Environ)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// getenv looks names up in an environment; the last entry counts.
+func getenv(environ []string) func(string) string {
+	return func(name string) string {
+		value := ""
+		for _, kv := range environ {
+			if k, v, _ := strings.Cut(kv, "="); k == name {
+				value = v
+			}
+		}
+		return value
+	}
+}
+
+// lookBinary is the path by which the program was started: not that of the file behind it, since
+// deploying may mean to point a symbolic link at another file.
+func lookBinary(arg0 string) (string, error) {
+	path, err := exec.LookPath(arg0)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		path, err = os.Executable()
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot tell which file this program is: %w", err)
+	}
+	return path, nil
+}
+
+// post hands f to the goroutine that owns the supervisor.
+func (s *supervisor) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.quit:
+	}
+}
+
+// run owns the supervisor until everything has ended, and returns the exit code.
+func (s *supervisor) run() int {
+	defer close(s.quit)
+	var watchdog <-chan time.Time
+	if every := s.notify.WatchdogInterval(); every > 0 {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		watchdog = tick.C
+	}
+	for !s.over() {
+		select {
+		case f := <-s.events:
+			f()
+		case sig := <-s.signals:
+			s.signaled(sig)
+		case <-s.children:
+			s.reap()
+		case <-watchdog:
+			s.tell(s.notify.Watchdog())
+		}
+	}
+	return s.finish()
+}
+
+// over reports whether nothing is left to do.
+func (s *supervisor) over() bool {
+	return !s.stopping.IsZero() && len(s.workers) == 0
+}
+
+// finish releases everything.
+func (s *supervisor) finish() int {
+	if err := s.sockets.close(true); err != nil {
+		s.log.Warn("closing sockets", "error", err)
+	}
+	for _, f := range s.stopped {
+		f()
+	}
+	s.closeDirectory()
+	if s.failed && s.code == 0 {
+		return 1
+	}
+	return s.code
+}
+
+// tell notes that the service manager could not be told something.
+func (s *supervisor) tell(err error) {
+	if err != nil {
+		s.log.Warn("telling the service manager", "error", err)
+	}
+}
+
+func (s *supervisor) signaled(sig os.Signal) {
+	switch sig {
+	case syscall.SIGHUP:
+		s.log.Info("reload asked for", "by", "signal")
+		s.reload(nil)
+	case syscall.SIGUSR2:
+		s.log.Info("upgrade asked for", "by", "signal")
+		s.upgradeSelf()
+	case syscall.SIGTERM, os.Interrupt:
+		s.stop(nil)
+	}
+}
+
+// reload begins to replace the active worker, or remembers to; done, which may be nil, is told how
+// it went.
+func (s *supervisor) reload(done func(Outcome)) {
+	if done == nil {
+		done = func(Outcome) {}
+	}
+	switch {
+	case !s.stopping.IsZero():
+		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
+	case s.starting != nil, s.active == nil, s.draining() >= s.limits.Draining:
+		// What starts now may have read what was changed since: only one that starts later has
+		// surely not.
+		s.pending = true
+		s.queued = append(s.queued, done)
+		if s.active == nil && s.starting == nil {
+			s.next()
+		}
+	default:
+		s.waiters = append(s.waiters, done)
+		s.tell(s.notify.Reloading())
+		s.start()
+	}
+}
+
+// next begins what had to wait.
+func (s *supervisor) next() {
+	if s.starting != nil || !s.stopping.IsZero() {
+		return
+	}
+	switch {
+	case s.active == nil:
+		// Whatever was changed is in the start that has to come anyway.
+		if s.pending && s.restart != nil {
+			s.restart.Stop()
+			s.restart = nil
+		}
+		if s.restart == nil {
+			s.take()
+			s.start()
+		}
+	case s.pending && s.draining() < s.limits.Draining:
+		s.take()
+		s.tell(s.notify.Reloading())
+		s.start()
+	case s.upgrade:
+		s.upgrade = false
+		s.pauseToReplace()
+	}
+}
+
+// take makes those who wait for the next reload wait for the one that begins now.
+func (s *supervisor) take() {
+	if s.pending {
+		s.rolled, s.crashes = false, 0 // what was asked for may mend it
+	}
+	s.pending = false
+	s.waiters = append(s.waiters, s.queued...)
+	s.queued = nil
+}
+
+func (s *supervisor) draining() int {
+	n := 0
+	for _, w := range s.workers {
+		if w.phase == Draining {
+			n++
+		}
+	}
+	return n
+}
+
+// start starts a worker.
+func (s *supervisor) start() {
+	s.number++
+	w, err := s.spawn(s.number)
+	if err != nil {
+		s.log.Error("a worker could not be started", "worker", s.number, "error", err)
+		s.startFailed(Outcome{Time: time.Now(), Worker: s.number, Reason: ReasonExec, Error: err.Error()}, 1)
+		return
+	}
+	s.workers = append(s.workers, w)
+	s.starting = w
+	s.expect(w, s.limits.Start)
+}
+
+// expect kills a worker that is not ready within d.
+func (s *supervisor) expect(w *worker, d time.Duration) {
+	w.alarm(s, time.Until(w.started.Add(d)), func() {
+		if s.starting == w {
+			w.failure = message{Reason: ReasonTimeout, Error: fmt.Sprintf("it was not ready within %v", d)}
+			w.kill()
+		}
+	})
+}
+
+// ready makes the starting worker the active one. This is the point of no return.
+func (s *supervisor) ready(w *worker) {
+	if w != s.starting {
+		return
+	}
+	old := s.active
+	s.starting, s.active = nil, w
+	w.enter(Active)
+	w.stopAlarm()
+	s.limits = w.hello.Limits
+	if err := s.sockets.commit(); err != nil {
+		s.log.Warn("closing sockets that are not used any more", "error", err)
+	}
+	s.store()
+	if old == nil {
+		w.send(message{Kind: kindCommit})
+	} else {
+		s.pair(old, w, message{Kind: kindDrain}, message{Kind: kindCommit})
+		s.drainBy(old, old.hello.Limits.Drain)
+	}
+	s.heirs(w)
+	outcome := Outcome{Time: time.Now(), Worker: w.number, PID: w.pid, Took: time.Since(w.started)}
+	s.last = &outcome
+	if old != nil {
+		s.counts.Reloads++
+		s.log.Info("reloaded", "worker", w.number, "pid", w.pid, "took", outcome.Took, "drains", old.number)
+	} else {
+		s.log.Info("worker is ready", "worker", w.number, "pid", w.pid, "took", outcome.Took)
+	}
+	s.answer(outcome)
+	s.tell(s.notify.Ready(fmt.Sprintf("worker %d serves, process %d", w.number, w.pid)))
+	w.alarm(s, s.Timing.Good, func() { s.proven(w) })
+	dropPages()
+	if w.hello.Protocol > protocol {
+		s.upgrade = true
+	}
+	s.next()
+}
+
+// proven notes that a worker has served for a while.
+func (s *supervisor) proven(w *worker) {
+	if w != s.active || s.rolled {
+		return
+	}
+	s.crashes = 0
+	if !s.good.same(w.build) {
+		s.good.close()
+		s.good = w.build.keep()
+	}
+}
+
+// answer tells those who wait how the reload went.
+func (s *supervisor) answer(o Outcome) {
+	waiters := s.waiters
+	s.waiters = nil
+	for _, done := range waiters {
+		done(o)
+	}
+}
+
+// drainBy kills w when it has not drained by then.
+func (s *supervisor) drainBy(w *worker, d time.Duration) {
+	w.enter(Draining)
+	w.alarm(s, d+s.Timing.Grace, func() { s.overdue(w) })
+}
+
+// overdue ends a worker that has not drained in time.
+func (s *supervisor) overdue(w *worker) {
+	s.log.Error("worker did not end in time and is killed", "worker", w.number, "pid", w.pid, "drains_since", w.since)
+	s.counts.Killed++
+	w.kill()
+}
+
+// pair connects two workers by a channel, on which the first hands its connections over to the
+// second, and tells each what for.
+func (s *supervisor) pair(from, to *worker, tell, told message) {
+	a, b, err := socketPair()
+	if err != nil {
+		s.log.Warn("connections cannot be handed over", "error", err)
+		from.send(tell)
+		to.send(told)
+		return
+	}
+	to.send(told, b)
+	from.send(tell, a)
+}
+
+// heirs gives those who lost their successor the one that became active.
+func (s *supervisor) heirs(to *worker) {
+	for _, w := range s.workers {
+		if w.heirless && w != to {
+			w.heirless = false
+			s.pair(w, to, message{Kind: kindHeir}, message{Kind: kindAdopt})
+		}
+	}
+}
+
+// gone notes that a worker has ended.
+func (s *supervisor) gone(w *worker, e *exit) {
+	if !slices.Contains(s.workers, w) {
+		return
+	}
+	s.workers = slices.DeleteFunc(s.workers, func(o *worker) bool { return o == w })
+	w.release()
+	defer s.next()
+	defer s.bury(w)
+	switch {
+	case w == s.starting:
+		s.starting = nil
+		if err := s.sockets.abandon(); err != nil {
+			s.log.Warn("closing sockets of a worker that was not ready", "error", err)
+		}
+		s.startFailed(w.outcome(e), e.code())
+	case w == s.active:
+		s.active = nil
+		s.crashed(w, e)
+	default:
+		s.log.Info("worker has ended", "worker", w.number, "pid", w.pid, "how", e.String(), "drained", time.Since(w.since))
+	}
+}
+
+// startFailed notes that a worker ended before it was ready.
+func (s *supervisor) startFailed(o Outcome, code int) {
+	s.last = &o
+	s.counts.Failed[o.Reason]++
+	switch {
+	case !s.stopping.IsZero():
+	case s.active != nil:
+		s.log.Error("reload failed; the worker before goes on", "reason", o.Reason, "error", o.Error, "worker", o.Worker, "active", s.active.number)
+		s.tell(s.notify.Ready("reload failed: " + o.Error))
+	case s.counts.Reloads == 0 && s.counts.Crashes == 0 && s.counts.Takeovers == 0:
+		// The first start: whoever started the daemon sees why. The worker has said it, unless it
+		// could not.
+		if o.Reason != ReasonConfig && o.Reason != ReasonSetup {
+			s.log.Error("the service did not start", "reason", o.Reason, "error", o.Error)
+		}
+		s.code = max(code, 1)
+		s.stopping = time.Now()
+	default:
+		s.log.Error("a worker could not replace the one that died", "reason", o.Reason, "error", o.Error, "worker", o.Worker)
+		s.again()
+	}
+	s.answer(o)
+}
+
+// crashed notes that the active worker has died, and has another one started.
+func (s *supervisor) crashed(w *worker, e *exit) {
+	if !s.stopping.IsZero() {
+		if !e.clean() {
+			s.failed = true
+		}
+		s.log.Info("worker has ended", "worker", w.number, "pid", w.pid, "how", e.String())
+		return
+	}
+	s.counts.Crashes++
+	s.log.Error("the active worker died", "worker", w.number, "pid", w.pid, "how", w.cause(e), "served", time.Since(w.since))
+	s.again()
+}
+
+// again has a worker started after a crash, the later the more there were.
+func (s *supervisor) again() {
+	s.crashes++
+	if s.crashes >= crashesToRollBack && s.good != nil && !s.rolled && !s.good.current() {
+		s.rolled = true
+		s.counts.Rollbacks++
+		s.log.Error("rolling back to the binary before", "crashes", s.crashes)
+	}
+	if s.crashes == 1 {
+		return // next starts one at once
+	}
+	wait := min(s.Timing.Backoff<<min(s.crashes-2, 16), s.Timing.MaxBackoff)
+	s.restart = time.AfterFunc(wait, func() {
+		s.post(func() {
+			s.restart = nil
+			s.next()
+		})
+	})
+}
+
+// stop ends the service: at once when it is asked for a second time. done, which may be nil, is
+// told when everything has ended.
+func (s *supervisor) stop(done func()) {
+	if done != nil {
+		s.stopped = append(s.stopped, done)
+	}
+	if !s.stopping.IsZero() {
+		if done == nil && time.Since(s.stopping) > sameSignal {
+			s.hurry()
+		}
+		return
+	}
+	s.stopping = time.Now()
+	s.log.Info("stopping", "workers", len(s.workers))
+	s.tell(s.notify.Stopping("draining"))
+	if s.restart != nil {
+		s.restart.Stop()
+	}
+	for _, done := range s.queued {
+		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
+	}
+	s.queued, s.pending = nil, false
+	if s.starting != nil {
+		s.starting.failure = message{Reason: ReasonStopping, Error: "the service stops"}
+		s.starting.kill()
+	}
+	if s.active != nil {
+		s.active.send(message{Kind: kindDrain, Stop: true})
+		s.drainBy(s.active, s.active.hello.Limits.Drain)
+	}
+}
+
+// hurry ends what still drains.
+func (s *supervisor) hurry() {
+	s.failed = true
+	s.log.Warn("second signal: ending without draining")
+	for _, w := range s.workers {
+		w.send(message{Kind: kindHurry})
+		w.alarm(s, time.Second, w.kill)
+	}
+}

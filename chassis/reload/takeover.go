@@ -1,0 +1,132 @@
+//go:build unix
+
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// openDirectory locks the run directory and answers commands there.
+func (s *supervisor) openDirectory() error {
+	if s.Directory == "" {
+		return nil
+	}
+	err := makeDirectory(s.Directory)
+	if err == nil {
+		s.lock, err = lockDirectory(s.Directory)
+	}
+	if err == nil {
+		s.control, err = listenControl(s.Directory)
+	}
+	if err == nil {
+		go s.serveControl(s.control)
+		return nil
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+		s.lock = nil
+	}
+	var used *InUseError
+	if s.Named || errors.As(err, &used) {
+		return err
+	}
+	s.log.Warn("without a run directory there are no commands (reload, status, stop) and no takeover", "error", err)
+	return nil
+}
+
+// dir is the run directory, empty when there is none.
+func (s *supervisor) dir() string {
+	if s.lock == nil {
+		return ""
+	}
+	return s.Directory
+}
+
+func (s *supervisor) closeDirectory() {
+	if s.lock == nil {
+		return
+	}
+	_ = s.control.Close()
+	_ = os.Remove(filepath.Join(s.Directory, controlName))
+	_ = s.lock.Close()
+}
+
+// takeOver finds workers whose supervisor has died and takes them over with their sockets.
+func (s *supervisor) takeOver() {
+	if s.dir() == "" {
+		return
+	}
+	for _, path := range workerSockets(s.Directory) {
+		if err := s.takeOverAt(path); err != nil {
+			s.log.Warn("a worker could not be taken over", "socket", path, "error", err)
+		}
+	}
+	slices.SortFunc(s.workers, func(a, b *worker) int { return a.number - b.number })
+	for _, w := range s.workers {
+		s.number = max(s.number, w.number)
+		s.log.Info("took a worker over", "worker", w.number, "pid", w.pid, "phase", string(w.phase))
+	}
+	if s.active != nil {
+		s.tell(s.notify.Ready(fmt.Sprintf("worker %d serves, process %d", s.active.number, s.active.pid)))
+	}
+}
+
+// takeoverTimeout is how long a worker may take to introduce itself to a new supervisor.
+const takeoverTimeout = 2 * time.Second
+
+func (s *supervisor) takeOverAt(path string) error {
+	d := net.Dialer{Timeout: takeoverTimeout}
+	c, err := d.Dial("unix", path)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path) // of a dead one
+	}
+	if err != nil {
+		return err
+	}
+	conn := c.(*net.UnixConn)
+	link := newChannel(conn)
+	_ = conn.SetReadDeadline(time.Now().Add(takeoverTimeout))
+	m, files, err := link.receive()
+	if err == nil && (m.Kind != kindHello || m.Hello == nil) {
+		err = fmt.Errorf("it said %q first", m.Kind)
+	}
+	if err != nil {
+		closeFiles(files)
+		link.close()
+		return err
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	process, err := os.FindProcess(m.PID)
+	if err != nil {
+		closeFiles(files)
+		link.close()
+		return err
+	}
+	w := &worker{number: m.Hello.Worker, pid: m.PID, process: process, started: m.Hello.Started, hello: *m.Hello, heirless: m.Hello.Phase == Draining}
+	w.enter(m.Hello.Phase)
+	s.workers = append(s.workers, w)
+	s.counts.Takeovers++
+	s.attach(w, link)
+	if w.phase != Active || s.active != nil {
+		closeFiles(files)
+		w.alarm(s, w.hello.Limits.Drain+s.Timing.Grace, w.kill)
+		return nil
+	}
+	s.active, s.limits = w, w.hello.Limits
+	s.books.carry = m.Hello.Carry
+	for i, f := range files {
+		if i < len(m.Hello.Sockets) {
+			s.sockets.current = append(s.sockets.current, &socket{socketName: m.Hello.Sockets[i], file: f})
+		} else {
+			_ = f.Close()
+		}
+	}
+	return nil
+}
