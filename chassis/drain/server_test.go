@@ -157,6 +157,54 @@ func TestAConnectionThatIsBeingGivenIsNotCut(t *testing.T) {
 	}
 }
 
+func TestAnAdoptedConnectionIsReadFromOnlyOnceTheOtherProcessKnows(t *testing.T) {
+	for name, refusal := range map[string]error{"it knows": nil, "it could not be told": errors.New("gone")} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			l := listen(t)
+			defer l.Close()
+			c := dial(t, l.Addr().String())
+			theirs, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer theirs.Close()
+			f, err := theirs.(*net.TCPConn).File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			received, err := net.FileConn(f)
+			f.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.send(t, get("/"))
+			s := start(t, named("s"), drain.Options{})
+			told := make(chan bool, 2)
+			if err := s.Adopt(received, func() error { told <- true; return refusal }); err != nil {
+				t.Fatal(err)
+			}
+			<-told
+			if refusal == nil {
+				c.want(t, "s / 0")
+				c.send(t, get("/again"))
+				c.want(t, "s /again 0")
+			} else {
+				until(t, "it is off the books", func() bool { return s.Stats().Conns == 0 })
+				b := make([]byte, len(get("/")))
+				if _, err := io.ReadFull(theirs, b); err != nil || string(b) != get("/") {
+					t.Errorf("the other process reads %q, %v", b, err)
+				}
+				io.WriteString(theirs, "HTTP/1.1 204 No Content\r\n\r\n")
+				c.want(t, "")
+			}
+			if len(told) > 0 {
+				t.Error("it was told twice")
+			}
+		})
+	}
+}
+
 func TestTheCallersHooksAreStillCalled(t *testing.T) {
 	clean(t)
 	type key struct{}
