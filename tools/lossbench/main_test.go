@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// faultFile names a file; while there is something in it, workers fail.
+const faultFile = "LOSSBENCH_TEST_FAULT"
+
 // as is the command that runs this binary in a role. The race detector would have it sleep a second before it
 // exits.
 func as(name string, args ...string) []string {
@@ -68,8 +71,12 @@ func spawn(name string, l net.Listener, args ...string) *exec.Cmd {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_, _ = bufio.NewReader(out).ReadString('\n')
+	_, err := bufio.NewReader(out).ReadString('\n')
 	_ = out.Close()
+	if err != nil {
+		_ = c.Wait()
+		return nil
+	}
 	return c
 }
 
@@ -84,7 +91,11 @@ func parent(addr string, leaky bool) {
 	for s := range signals {
 		old := active
 		if s == syscall.SIGHUP {
-			active = spawn("worker", l)
+			next := spawn("worker", l)
+			if next == nil {
+				continue // it was never ready
+			}
+			active = next
 		}
 		_ = old.Process.Signal(syscall.SIGTERM)
 		if leaky {
@@ -125,6 +136,11 @@ func shutdown(srv *http.Server) {
 }
 
 func worker() {
+	if file := os.Getenv(faultFile); file != "" {
+		if text, _ := os.ReadFile(file); len(text) > 0 {
+			os.Exit(1)
+		}
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	srv := serveInherited(inherited())

@@ -34,6 +34,7 @@ type Report struct {
 	Mode    Mode         `json:"mode"`
 	Delay   Milliseconds `json:"delay_ms"` // one way
 	Took    Milliseconds `json:"took_ms"`
+	Fault   string       `json:"fault,omitempty"` // of all reloads but the last, which were refused therefore
 	Reloads Reloads      `json:"reloads"`
 	Results []Result     `json:"results"`
 	Leaks   *Leaks       `json:"leaks,omitempty"` // nil when nobody looked
@@ -128,6 +129,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(b, "\ntimes in ms; %s, delay %s ms each way, %.1f s, %.0f requests/s\n",
 		r.Mode, r.Delay, r.Took/1000, float64(r.Requests())/max(float64(r.Took)/1000, 0.001))
 	fmt.Fprintf(b, "reloads: %d of %d done, %d signals refused\n", l.Done, l.Asked, l.Refused)
+	if r.Fault != "" {
+		fmt.Fprintf(b, "fault: %s, so that all but the last were to leave the old worker in place\n", r.Fault)
+	}
 	if l.Failure != "" {
 		fmt.Fprintf(b, "failure: %s\n", l.Failure)
 	}

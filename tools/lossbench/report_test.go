@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // report has something of everything.
 func report() *lossbench.Report {
 	return &lossbench.Report{
-		Target: []string{"lossd", "-http.addr=127.0.0.1:8080"}, Mode: lossbench.Signal, Delay: 2, Took: 20_000,
+		Target: []string{"lossd", "-http.addr=127.0.0.1:8080"}, Mode: lossbench.Signal, Delay: 2, Took: 20_000, Fault: "panic",
 		Reloads: lossbench.Reloads{Asked: 20, Done: 19, Refused: 2, Unfinished: 1, Failure: "reload 20: no new worker answers within 10s; the old one is 4711",
 			Ready: lossbench.Latency{Count: 19, P50: 8.123, P99: 17.5, Max: 17.5}, Drain: lossbench.Latency{Count: 18, P50: 1300.4, P99: 3001, Max: 3001}},
 		Results: []lossbench.Result{

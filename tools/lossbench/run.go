@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,11 @@ type Bench struct {
 	// ReadyTimeout is how long a new worker may take to answer, 10 s when it is 0; DrainTimeout how
 	// long an old one may stay, 30 s when it is 0.
 	ReadyTimeout, DrainTimeout time.Duration
+	// Fault is what is written to FaultFile for all reloads but the last: a fault of package target that
+	// keeps a worker from being ready (panic, error, hang). Such a reload is done when the old worker is
+	// the only one that has answered until the next one is due; the last must succeed again. Mode must be
+	// Signal.
+	Fault, FaultFile string
 	// CheckLeaks compares what the process holds before and after. Mode must be Signal.
 	CheckLeaks bool
 	// Output takes what the command prints, nil nothing. Processes that it leaves behind may write to
@@ -85,6 +91,10 @@ func (b *Bench) complete() error {
 		return fmt.Errorf("mode %s needs a URL to probe: nothing else tells that a signal was followed", PIDFile)
 	case b.CheckLeaks && b.Mode != Signal:
 		return fmt.Errorf("leaks can be looked for in mode %s only: in others the process does not stay", Signal)
+	case b.Fault != "" && (b.Mode != Signal || b.Probe == "" || b.FaultFile == ""):
+		return fmt.Errorf("a fault needs the mode %s, a file to write it to and a URL to probe", Signal)
+	case b.Fault != "" && !slices.Contains([]string{"panic", "error", "hang"}, b.Fault):
+		return fmt.Errorf("fault %q: want panic, error or hang", b.Fault)
 	case b.Reloads < 0:
 		return fmt.Errorf("reloads: want 0 or more, got %d", b.Reloads)
 	}
@@ -98,7 +108,7 @@ func Run(ctx context.Context, b Bench) (*Report, error) {
 	if err := b.complete(); err != nil {
 		return nil, err
 	}
-	r := &run{Bench: b, prober: newProber(b.Probe), ready: newTimes(), drain: newTimes()}
+	r := &run{Bench: b, prober: newProber(b.Probe), seen: map[int]bool{}, ready: newTimes(), drain: newTimes()}
 	defer r.prober.close()
 	var err error
 	if r.process, err = launch(b.Command, b.Output); err != nil {
@@ -114,6 +124,9 @@ type run struct {
 	process *process // what was started last
 	prober  *prober
 	worker  int // the process that answered last; 0 without a probe
+	// seen are all that have answered: for a moment the one before may still accept as well.
+	seen   map[int]bool
+	faulty bool // the reload under way is to be refused
 
 	refused    int
 	mu         sync.Mutex
@@ -167,7 +180,7 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	report := &Report{Target: r.Command, Mode: r.Mode, Delay: milliseconds(r.Load.Delay), Took: milliseconds(took),
 		Reloads: Reloads{Asked: r.Reloads, Done: done, Refused: r.refused,
 			Ready: latency(r.ready), Drain: latency(r.drain), Unfinished: r.unfinished},
-		Results: results, Leaks: leaks}
+		Fault: r.Fault, Results: results, Leaks: leaks}
 	if failure != nil {
 		report.Reloads.Failure = failure.Error()
 	}
@@ -196,6 +209,7 @@ func (r *run) begin(ctx context.Context) error {
 	if r.worker == 0 {
 		return r.died()
 	}
+	r.seen[r.worker] = true
 	return nil
 }
 
@@ -209,7 +223,10 @@ func (r *run) reloadAll(ctx context.Context, load *Load) (done int, err error) {
 	for done < r.Reloads {
 		begin := time.Now()
 		load.BeginReload()
-		err := r.reload(ctx)
+		err := r.prepare(done == r.Reloads-1)
+		if err == nil {
+			err = r.reload(ctx)
+		}
 		load.EndReload()
 		if ctx.Err() != nil {
 			return done, context.Cause(ctx)
@@ -222,6 +239,19 @@ func (r *run) reloadAll(ctx context.Context, load *Load) (done int, err error) {
 		}
 	}
 	return done, nil
+}
+
+// prepare writes what is wrong with the next worker.
+func (r *run) prepare(last bool) error {
+	if r.Fault == "" {
+		return nil
+	}
+	r.faulty = !last
+	text := r.Fault
+	if last {
+		text = ""
+	}
+	return os.WriteFile(r.FaultFile, []byte(text), 0o600)
 }
 
 // refusal is how long a process that replaces itself may take to answer before the signal is sent again.
@@ -246,6 +276,9 @@ func (r *run) reload(ctx context.Context) error {
 		}
 	case PIDFile:
 		return r.flip(ctx, old)
+	}
+	if r.faulty {
+		return r.stays(ctx, old)
 	}
 	if old == 0 {
 		return nil
@@ -285,16 +318,33 @@ func (r *run) flip(ctx context.Context, old int) error {
 	}
 }
 
+// stays waits until the next reload is due, and fails when another worker than the old one answers.
+func (r *run) stays(ctx context.Context, old int) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Interval)
+	defer cancel()
+	other := 0
+	if poll(ctx, func() bool {
+		pid := r.prober.ask(ctx)
+		if pid != 0 && !r.seen[pid] {
+			other = pid
+		}
+		return other != 0
+	}) {
+		return fmt.Errorf("process %d answers in place of %d, though it has the fault %s", other, old, r.Fault)
+	}
+	return nil
+}
+
 // await waits until another worker than the old one answers.
 func (r *run) await(ctx context.Context, old int, begin time.Time, timeout time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if !poll(waiting, func() bool {
 		pid := r.prober.ask(waiting)
-		if pid == 0 || pid == old {
+		if pid == 0 || r.seen[pid] {
 			return false
 		}
-		r.worker = pid
+		r.worker, r.seen[pid] = pid, true
 		return true
 	}) {
 		return fmt.Errorf("no new worker answers within %v; the old one is %d", timeout, old)
@@ -316,7 +366,7 @@ func (r *run) await(ctx context.Context, old int, begin time.Time, timeout time.
 }
 
 // settle is how long the process may take to close what it no longer needs.
-const settle = 3 * time.Second
+const settle = 2 * time.Second
 
 func (r *run) recount(ctx context.Context, l *Leaks) error {
 	ctx, cancel := context.WithTimeout(ctx, settle)

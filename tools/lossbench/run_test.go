@@ -113,6 +113,24 @@ func TestAProcessThatReplacesItselfIsFollowedByItsFile(t *testing.T) {
 	}
 }
 
+func TestAWorkerWithAFaultMustNotTakeOver(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "fault")
+	b := quick(t, func(addr string) []string {
+		return append([]string{"/usr/bin/env", faultFile + "=" + file}, as("parent", addr)...)
+	})
+	b.Fault, b.FaultFile, b.Interval = "panic", file, 200*time.Millisecond
+	r := run(t, b)
+	if r.Reloads.Done != 3 || r.Reloads.Ready.Count != 1 || r.Reloads.Drain.Count != 1 {
+		t.Errorf("reloads %+v, want the last to have a new worker", r.Reloads)
+	}
+	b = quick(t, func(addr string) []string { return as("parent", addr) })
+	b.Fault, b.FaultFile, b.Interval = "panic", file, within
+	if r := run(t, b); r.Reloads.Done != 0 || !strings.Contains(r.Reloads.Failure, "though it has the fault panic") {
+		t.Errorf("a worker that does not heed the fault: reloads %+v", r.Reloads)
+	}
+}
+
 func TestAReloadThatDoesNotHappenIsReported(t *testing.T) {
 	t.Parallel()
 	// Without a signal handler a hang-up ends it.
@@ -200,6 +218,8 @@ func TestBenchesThatMakeNoSenseAreRefused(t *testing.T) {
 		"belongs to the mode tableflip": {Command: command, PIDFile: "pid"},
 		"needs a URL to probe":          {Command: command, Mode: lossbench.PIDFile, PIDFile: "pid"},
 		"leaks can be looked for":       {Command: command, Mode: lossbench.Restart, CheckLeaks: true},
+		"a fault needs the mode":        {Command: command, Mode: lossbench.Restart, Fault: "panic", FaultFile: "fault", Probe: "http://127.0.0.1:1/"},
+		"want panic, error or hang":     {Command: command, Fault: "die", FaultFile: "fault", Probe: "http://127.0.0.1:1/"},
 		"reloads: want 0 or more":       {Command: command, Reloads: -1},
 		"a time is negative":            {Command: command, Interval: -1},
 	} {

@@ -22,7 +22,7 @@ listen, on ports that are free:
 
   -http.addr ADDR -grpc.addr ADDR -https.addr ADDR -https.tls.cert FILE -https.tls.key FILE
 
-for the listeners named by -listen, and with -pid-file FILE for -reload tableflip. It must have the routes of
+for the listeners named by -listen, with -pid-file FILE for -reload tableflip and -fault_file FILE for -fault. It must have the routes of
 lossd. Any other service is asked with -listen "" -url URL -health ADDR.
 
 It exits with 1 when a request failed, a reload was not done, an old process stayed, or something leaked.
@@ -49,6 +49,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	fs.DurationVar(&b.ReadyTimeout, "ready-timeout", 0, "for a new worker to answer (default 10s)")
 	fs.DurationVar(&b.DrainTimeout, "drain-timeout", 0, "for an old one to be gone (default 30s)")
 	fs.BoolVar(&b.CheckLeaks, "check-leaks", false, "compare open files and zombies of the command before and after")
+	fs.StringVar(&b.Fault, "fault", "", "what keeps the workers of all reloads but the last from being ready: panic, error or hang")
 	fs.DurationVar(&l.Delay, "delay", 0, "one-way distance between clients and service")
 	fs.DurationVar(&l.Idle, "idle", 0, "longest time between two requests of the protocol h1-idle (default 1.5s)")
 	fs.DurationVar(&l.Timeout, "timeout", 0, "how long a client waits for an answer (default 5s)")
@@ -156,6 +157,10 @@ func (o *options) complete(dir string) error {
 		default:
 			return fmt.Errorf("-listen: want http, https and grpc, got %q", listener)
 		}
+	}
+	if b.Fault != "" {
+		b.FaultFile = filepath.Join(dir, "fault")
+		b.Command = append(b.Command, "-fault_file="+b.FaultFile)
 	}
 	if b.Mode == lossbench.PIDFile {
 		b.PIDFile = filepath.Join(dir, "pid")

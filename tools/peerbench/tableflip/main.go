@@ -43,6 +43,7 @@ func main() {
 
 // run serves until the successor has taken over or SIGTERM arrives, and drains.
 func run(c config) error {
+	log.SetFlags(log.Ltime | log.Lmicroseconds)
 	if c.drain != "readme" && c.drain != "careful" {
 		return fmt.Errorf("-drain: want readme or careful, got %q", c.drain)
 	}
@@ -84,8 +85,11 @@ func run(c config) error {
 	if err := upg.Ready(); err != nil {
 		return err
 	}
+	log.Println("serving, process", os.Getpid())
+	defer log.Println("gone, process", os.Getpid())
 	select {
 	case <-upg.Exit():
+		log.Println("draining, process", os.Getpid())
 	case err := <-ended:
 		return errors.Join(errors.New("a listener has died"), err)
 	}
