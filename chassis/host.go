@@ -21,7 +21,7 @@ type host interface {
 	Hello(version string, limits reload.Limits, counter reload.Counter, adopt reload.AdoptFunc) error
 	Listen(ctx context.Context, name, network, address string) (net.Listener, error)
 	Ready(ctx context.Context) error
-	Failed(r reload.Reason, err error)
+	Failed(r reload.Reason, err error) error
 	Orders() <-chan reload.Order
 	Hurry() <-chan struct{}
 	Release(ctx context.Context) error

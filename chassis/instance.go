@@ -199,7 +199,7 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	}
 	if err != nil {
 		if s.world.host != nil {
-			s.world.host.Failed(reload.ReasonSetup, err)
+			_ = s.world.host.Failed(reload.ReasonSetup, err) // it sees the end in any case
 		}
 		return i.finish(err)
 	}
@@ -212,6 +212,9 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	}
 	select {
 	case <-i.stop:
+		if i.leaveToSupervisor(reload.ReasonStopping, errStopped) {
+			break
+		}
 		i.drainAlone()
 	case o := <-orders:
 		if !o.Stop {
@@ -223,13 +226,26 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 		i.drainAlone()
 	case err = <-s.fatal:
 		s.log.Error("the service ends", withStack(err, zap.Error(err))...)
-		if s.world.host != nil {
-			s.world.host.Failed(reload.ReasonCrash, err)
-			s.replaced.Store(true)
+		if !i.leaveToSupervisor(reload.ReasonCrash, err) {
+			i.enter(StateDraining)
 		}
-		i.enter(StateDraining)
 	}
 	return i.finish(err)
+}
+
+// errStopped is why a worker ends that was told to by somebody else than its supervisor.
+var errStopped = errors.New("a signal told it to stop")
+
+// leaveToSupervisor begins a drain that the supervisor has not asked for: it has another worker
+// started in this one's place. false says that there is no supervisor to do that.
+func (i *Instance) leaveToSupervisor(r reload.Reason, why error) bool {
+	s := i.service
+	if s.world.host == nil || s.world.host.Failed(r, why) != nil {
+		return false
+	}
+	s.replaced.Store(true)
+	i.enter(StateDraining)
+	return true
 }
 
 // commit asks the supervisor, if there is one, whether this process is now the one that serves.

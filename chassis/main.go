@@ -131,7 +131,7 @@ func daemon[C any](spec Spec[C], world World, p process) int {
 	stdout, program := world.Stdout, p.program
 	fail := func(code int, err error) int {
 		if world.host != nil {
-			world.host.Failed(reload.ReasonConfig, err) // unless another reason was given before
+			_ = world.host.Failed(reload.ReasonConfig, err) // unless another reason was given before
 		}
 		fmt.Fprintf(world.Stderr, "%s: %v\n", program, err)
 		return code

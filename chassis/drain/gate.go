@@ -104,9 +104,11 @@ func (g *Gate) Accept() (net.Conn, error) {
 	}
 }
 
-// accept takes connections from the listener until it is closed.
+// accept takes connections from the listener until it is quiet, and then those that are in the
+// kernel's queue: they were let in, and closing the listener would reset them.
 func (g *Gate) accept() {
 	defer close(g.done)
+	defer g.lastCall()
 	var delay time.Duration
 	for g.await() {
 		c, err := g.l.Accept()
@@ -135,6 +137,33 @@ func (g *Gate) accept() {
 		case <-time.After(delay):
 		case <-g.quiet:
 			return
+		}
+	}
+}
+
+// deadliner is a listener whose Accept can be ended without closing it.
+type deadliner interface{ SetDeadline(t time.Time) error }
+
+// queueWithin is how long the kernel's queue may take to be found empty.
+const queueWithin = time.Millisecond
+
+func (g *Gate) lastCall() {
+	l, ok := g.l.(deadliner)
+	select {
+	case <-g.quiet:
+	default:
+		return // accepting failed
+	}
+	if !ok || l.SetDeadline(time.Now().Add(queueWithin)) != nil {
+		return
+	}
+	for g.max <= 0 || g.Conns() < g.max {
+		c, err := g.l.Accept()
+		if err != nil {
+			return
+		}
+		if g.deliver(c, false) != nil {
+			_ = c.Close()
 		}
 	}
 }
@@ -222,20 +251,27 @@ func (g *Gate) Adopt(c net.Conn) error { return g.deliver(c, true) }
 func (g *Gate) Quiesce() { _ = g.quiesce() }
 
 func (g *Gate) quiesce() error {
-	var err error
 	g.mu.Lock()
-	if !g.isQuiet {
+	first, accepting, l := !g.isQuiet, g.accepting, g.l
+	woken := false
+	if first {
+		if d, ok := l.(deadliner); ok && accepting {
+			woken = d.SetDeadline(past) == nil
+		}
 		g.isQuiet = true
 		close(g.quiet)
 		g.room.Broadcast()
-		if g.l != nil {
-			err = g.l.Close()
-		}
 	}
-	accepting := g.accepting
 	g.mu.Unlock()
+	var err error
+	if first && l != nil && !woken {
+		err = l.Close() // nothing else ends Accept
+	}
 	if accepting {
 		<-g.done
+	}
+	if woken {
+		err = l.Close()
 	}
 	return err
 }

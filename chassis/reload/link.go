@@ -344,9 +344,11 @@ func (l *Link) Listen(ctx context.Context, name, network, address string) (net.L
 	return listener, nil
 }
 
-// Failed tells the supervisor why the worker will end without having been ready.
-func (l *Link) Failed(r Reason, err error) {
-	_ = l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()}) // it sees the end in any case
+// Failed tells the supervisor why the worker will end: without having been ready, or although it
+// serves. Then another one is started, to which this one can hand over. The error says that there
+// is no supervisor.
+func (l *Link) Failed(r Reason, err error) error {
+	return l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()})
 }
 
 // Ready tells the supervisor that the worker can serve, and returns when it is to: from then on
