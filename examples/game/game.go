@@ -28,6 +28,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 	"github.com/seed-754044b3/roadworthy/examples/game/internal/api"
@@ -120,12 +121,10 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	}
 	s.OnClose("games", games.Close)
 	s.Go("games", games.Run)
-	s.OnState(func(state chassis.State) {
-		if state == chassis.StateReady {
-			games.Wake()
-		}
-	})
+	// While two processes serve, during a reload, one of them keeps the time and lets bots think.
+	s.Exclusive("referee", func(context.Context) error { games.Wake(); return nil }, games.Sleep)
 	s.Registry().MustRegister(collector{games})
+	s.MergeGauge("game_watchers", kpi.Sum)
 
 	server := api.NewServer(games)
 	router, err := web.NewRouter(ctx, web.Options{Server: server, Games: games, Clock: s.Clock(), OpenAPI: openAPI})
@@ -146,7 +145,8 @@ type collector struct{ games *arena.Arena }
 var (
 	openGames = prometheus.NewDesc("game_open_games", "Games that are not over.", nil, nil)
 	watchers  = prometheus.NewDesc("game_watchers", "Streams on which somebody watches a game.", nil, nil)
-	finished  = prometheus.NewDesc("game_finished_total", "Games in the journal that have ended, by how.", []string{"ending"}, nil)
+	// No counter: every process finds the same games in the journal, and counters are summed.
+	finished = prometheus.NewDesc("game_finished_games", "Games in the journal that have ended, by how.", []string{"ending"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -162,7 +162,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	metrics <- prometheus.MustNewConstMetric(openGames, prometheus.GaugeValue, float64(stats.Open))
 	metrics <- prometheus.MustNewConstMetric(watchers, prometheus.GaugeValue, float64(stats.Watchers))
 	for ending := record.Four; ending <= record.Abandoned; ending++ {
-		metrics <- prometheus.MustNewConstMetric(finished, prometheus.CounterValue, float64(stats.Finished[ending]), ending.String())
+		metrics <- prometheus.MustNewConstMetric(finished, prometheus.GaugeValue, float64(stats.Finished[ending]), ending.String())
 	}
 }
 

@@ -91,6 +91,8 @@ func start(t *testing.T, program string, args ...string) *service {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+t.TempDir())
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // SIGKILL would leave its workers
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ type Program struct {
 type Run struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
+	dir   string      // the program's run directory
 	lines chan string // everything it prints
 	ended chan error
 	// Ready is the time from the start to the line that told the address, Answered to the
@@ -48,6 +49,12 @@ type Run struct {
 func Start(ctx context.Context, p Program) (*Run, error) {
 	cmd := exec.Command(p.Args[0], p.Args[1:]...)
 	cmd.Dir = p.Dir
+	// A run directory of its own for a daemon, so that several can be measured beside others.
+	run, err := os.MkdirTemp("", "run")
+	if err != nil {
+		return nil, err
+	}
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+run)
 	// Its own group, so that Stop reaches the program behind "go run".
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, in, err := os.Pipe()
@@ -64,7 +71,7 @@ func Start(ctx context.Context, p Program) (*Run, error) {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", p.Args[0], err), out.Close(), in.Close())
 	}
 	_ = in.Close()
-	r := &Run{cmd: cmd, stdin: stdin, lines: make(chan string, 64), ended: make(chan error, 1)}
+	r := &Run{cmd: cmd, stdin: stdin, dir: run, lines: make(chan string, 64), ended: make(chan error, 1)}
 	go r.read(out)
 	if err := r.await(ctx, p, begin); err != nil {
 		return nil, errors.Join(err, r.Stop(context.Background()))
@@ -125,9 +132,42 @@ func (r *Run) await(ctx context.Context, p Program, begin time.Time) error {
 	return nil
 }
 
-// RSS is the memory that the program itself holds, in bytes, as the kernel counts it.
+// RSS is the memory that the program and its child processes hold, in bytes, as the kernel counts
+// it: what they share counts in each.
 func (r *Run) RSS() (int64, error) {
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.cmd.Process.Pid), "status"))
+	sum, err := residentOf(r.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	parents, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range parents {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// proc_pid_stat(5): the parent is the second field behind the name, which may hold anything.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) < 2 || fields[1] != strconv.Itoa(r.cmd.Process.Pid) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return 0, err
+		}
+		n, err := residentOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func residentOf(pid int) (int64, error) {
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, err
 	}
@@ -144,6 +184,7 @@ func (r *Run) RSS() (int64, error) {
 func (r *Run) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	defer os.RemoveAll(r.dir)
 	_ = r.stdin.Close()
 	group := -r.cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGINT)

@@ -85,7 +85,11 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), path, append([]string{"-http.addr", "127.0.0.1:0", "-grpc.addr", "127.0.0.1:0"}, args...)...)
-	cmd.Env = []string{"TMPDIR=" + os.TempDir()}
+	run := t.TempDir()
+	if err := os.Chmod(run, 0o777); err != nil { // for daemons without privileges
+		t.Fatal(err)
+	}
+	cmd.Env = []string{"TMPDIR=" + os.TempDir(), "GAME_RUN_DIR=" + filepath.Join(run, "run")}
 	return cmd
 }
 
@@ -101,7 +105,8 @@ func launch(t *testing.T, args ...string) *daemon {
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.cmd.Process.Kill(); _ = d.cmd.Wait() })
+	// SIGKILL would leave its workers.
+	t.Cleanup(func() { _ = d.cmd.Process.Signal(syscall.SIGTERM); _ = d.cmd.Wait() })
 	found := make(chan map[string]string, 1)
 	go func() {
 		addrs := map[string]string{}

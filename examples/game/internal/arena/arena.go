@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +148,16 @@ func (a *Arena) Run(ctx context.Context) error {
 	return nil
 }
 
+// Sleep stops timers and bots and waits for those at work, or for the end of ctx: another arena on
+// the same journal takes them over. Wake sets them going again.
+func (a *Arena) Sleep(ctx context.Context) error {
+	a.mu.Lock()
+	a.awake.Store(false)
+	tables := slices.Collect(maps.Values(a.tables))
+	a.mu.Unlock()
+	return a.rest(ctx, tables)
+}
+
 // Close stops timers and bots and waits for those at work, or for the end of ctx.
 func (a *Arena) Close(ctx context.Context) error {
 	a.mu.Lock()
@@ -154,6 +166,11 @@ func (a *Arena) Close(ctx context.Context) error {
 	a.tables = map[string]*table{}
 	a.mu.Unlock()
 	a.cancel()
+	return a.rest(ctx, slices.Collect(maps.Values(tables)))
+}
+
+// rest stops what waits at tables and waits for what is at work.
+func (a *Arena) rest(ctx context.Context, tables []*table) error {
 	for _, t := range tables {
 		t.mu.Lock()
 		t.disarm()
@@ -172,11 +189,11 @@ func (a *Arena) Close(ctx context.Context) error {
 	}
 }
 
-// begin says that a timer or a bot is at work, until end; false when the arena is closed.
+// begin says that a timer or a bot is at work, until end; false when the arena is closed or asleep.
 func (a *Arena) begin() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.closed || !a.awake.Load() {
 		return false
 	}
 	a.busy.Add(1)

@@ -97,4 +97,5 @@ func (t *table) disarm() {
 	if t.again != nil {
 		t.again.Stop()
 	}
+	t.thinking = 0
 }
