@@ -58,9 +58,23 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// duplicate is the listener's descriptor for a child. Its own File method would not do: os/exec asks that for
+// Fd, which has the socket block, in all processes that share it, and then no Accept can be interrupted.
+func duplicate(l net.Listener) *os.File {
+	var fd int
+	var err error
+	raw := must(l.(*net.TCPListener).SyscallConn())
+	if e := raw.Control(func(own uintptr) { fd, err = syscall.Dup(int(own)) }); e != nil {
+		err = e
+	}
+	must(fd, err)
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "listener")
+}
+
 // spawn starts this binary as name with the listener as descriptor 3 and waits until it says that it serves.
 func spawn(name string, l net.Listener, args ...string) *exec.Cmd {
-	f := must(l.(*net.TCPListener).File())
+	f := duplicate(l)
 	defer f.Close()
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), role+"="+name)
