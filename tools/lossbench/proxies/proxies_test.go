@@ -1,0 +1,310 @@
+//go:build linux
+
+package proxies_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
+	"github.com/seed-754044b3/roadworthy/tools/lossbench/target"
+)
+
+var reloads = flag.Int("reloads", 4, "how often the service is reloaded")
+
+// daemonVariable has the test binary be the service.
+const daemonVariable = "PROXIES_TEST_DAEMON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(daemonVariable) != "" {
+		chassis.Main(target.Spec)
+	}
+	os.Exit(m.Run())
+}
+
+const haproxyConfig = `
+global
+	maxconn 1000
+	stats socket {{.Dir}}/haproxy.sock mode 600
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 30s
+	timeout server 30s
+	retries 0
+	http-reuse always
+frontend front
+	bind 127.0.0.1:{{.Port}}
+	default_backend service
+backend service
+	server one {{.Service}} maxconn 64 pool-max-conn 64
+`
+
+const nginxConfig = `
+daemon off;
+master_process off;
+pid {{.Dir}}/nginx.pid;
+error_log {{.Dir}}/error.log warn;
+events { worker_connections 512; }
+http {
+	access_log off;
+	client_body_temp_path {{.Dir}}/body;
+	proxy_temp_path {{.Dir}}/proxy;
+	fastcgi_temp_path {{.Dir}}/fastcgi;
+	uwsgi_temp_path {{.Dir}}/uwsgi;
+	scgi_temp_path {{.Dir}}/scgi;
+	upstream service { server {{.Service}} max_fails=0; keepalive 64; }
+	server {
+		listen 127.0.0.1:{{.Port}};
+		location / {
+			proxy_pass http://service;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_next_upstream off;
+		}
+	}
+}
+`
+
+func TestAProxyNoticesNothingOfAReload(t *testing.T) {
+	for name, proxy := range map[string]struct {
+		config string
+		args   func(file string) []string
+	}{
+		"haproxy": {haproxyConfig, func(file string) []string { return []string{"-db", "-f", file} }},
+		"nginx":   {nginxConfig, func(file string) []string { return []string{"-c", file} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			program := lookup(t, name)
+			dir, err := os.MkdirTemp("/tmp", "proxy") // short: sockets are in it
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			service, run := startService(t, dir)
+			port := freePort(t)
+			file := filepath.Join(dir, "config")
+			var text strings.Builder
+			if err := template.Must(template.New("").Parse(proxy.config)).Execute(&text, map[string]string{"Dir": dir, "Port": port, "Service": service}); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			output := start(t, exec.Command(program, proxy.args(file)...), filepath.Join(dir, "output"))
+			url := "http://127.0.0.1:" + port + "/work"
+			await(t, func() error { return ask(url) }, output)
+
+			stop := make(chan struct{})
+			counts := load(url, stop)
+			for i := range *reloads {
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				o, _, err := reload.Ask(ctx, run, reload.CommandReload)
+				cancel()
+				if err != nil || o.Error != "" {
+					t.Errorf("reload %d: %+v, %v", i, o, err)
+				}
+				// Each reload meets idle connections and requests under way.
+				counts.atLeast(t, 100*(i+1))
+			}
+			close(stop)
+			counts.done.Wait()
+			if len(counts.failed) > 0 || counts.good < 100**reloads {
+				t.Errorf("%d answers were good, %d not: %v", counts.good, len(counts.failed), counts.failed[:min(5, len(counts.failed))])
+			}
+			t.Logf("%d reloads, %d answers by %d workers, %d failed", *reloads, counts.good, len(counts.workers), len(counts.failed))
+			if len(counts.workers) < *reloads {
+				t.Errorf("%d workers answered, after %d reloads", len(counts.workers), *reloads)
+			}
+		})
+	}
+}
+
+// counts is what clients have got.
+type counts struct {
+	mu      sync.Mutex
+	good    int
+	failed  []string
+	workers map[string]bool
+	done    sync.WaitGroup
+}
+
+// atLeast waits until so many requests have been answered.
+func (c *counts) atLeast(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		c.mu.Lock()
+		have := c.good + len(c.failed)
+		c.mu.Unlock()
+		if have >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d requests have been answered", have, n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// load has clients ask until stop is closed: some without a break, others with pauses in which the
+// proxy's connections to the service are idle. Half of the requests are POST, which a proxy must
+// not send twice.
+func load(url string, stop <-chan struct{}) *counts {
+	c := &counts{workers: map[string]bool{}}
+	for i := range 16 {
+		c.done.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+			defer client.CloseIdleConnections()
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(i*n%40) * time.Millisecond):
+				}
+				var res *http.Response
+				var err error
+				if n%2 == 0 {
+					res, err = client.Get(url)
+				} else {
+					res, err = client.Post(url, "text/plain", strings.NewReader("a body"))
+				}
+				c.count(res, err)
+			}
+		})
+	}
+	return c
+}
+
+func (c *counts) count(res *http.Response, err error) {
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(res.Body)
+		_ = res.Body.Close()
+	}
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %s: %.200q", res.Status, body)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.failed = append(c.failed, err.Error())
+		return
+	}
+	c.good++
+	worker, _, _ := strings.Cut(string(body), " ")
+	c.workers[worker] = true
+}
+
+// lookup finds a program that the package of the same name has.
+func lookup(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		// Debian has them where only root looks.
+		path = filepath.Join("/usr/sbin", program)
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed", program)
+		}
+		t.Skipf("%s is not installed: apt-get install %s", program, program)
+	}
+	return path
+}
+
+// startService starts the service and returns its address and its run directory.
+func startService(t *testing.T, dir string) (addr, run string) {
+	t.Helper()
+	addr, run = "127.0.0.1:"+freePort(t), filepath.Join(dir, "run")
+	cmd := exec.Command(os.Args[0], "-http.addr", addr, "-grpc.addr", "127.0.0.1:0", "-run-dir", run, "-access_log.path", "off")
+	cmd.Env = append(os.Environ(), daemonVariable+"=1")
+	output := start(t, cmd, filepath.Join(dir, "service"))
+	await(t, func() error { return ask("http://" + addr + "/work") }, output)
+	return addr, run
+}
+
+// start starts a program that ends with the test, by SIGTERM.
+func start(t *testing.T, cmd *exec.Cmd, output string) string {
+	t.Helper()
+	f, err := os.Create(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd.Stdout, cmd.Stderr = f, f
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	return output
+}
+
+func ask(url string) error {
+	res, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", res.Status)
+	}
+	return nil
+}
+
+func await(t *testing.T, f func() error, output string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			said, _ := os.ReadFile(output)
+			t.Fatalf("%v\n%s", err, said)
+		}
+	}
+}
+
+// ports are those that freePort has given out.
+var (
+	portsMu sync.Mutex
+	ports   []string
+)
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	portsMu.Lock()
+	defer portsMu.Unlock()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		_ = l.Close()
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+			return port
+		}
+	}
+}
