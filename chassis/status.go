@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
 )
 
 //go:embed status.html
@@ -32,6 +35,14 @@ type status struct {
 	Queues    []statusQueue    `json:"queues"`
 	Failures  []statusFailure  `json:"failures"`
 	Config    []statusConfig   `json:"config"`
+	Processes *statusProcesses `json:"processes,omitempty"` // nil without a supervisor
+}
+
+// statusProcesses is what the supervisor knows, or why it does not say.
+type statusProcesses struct {
+	Answering int            `json:"answering"` // the worker that answers this
+	Known     *reload.Status `json:"known,omitempty"`
+	Error     string         `json:"error,omitempty"`
 }
 
 type statusListener struct {
@@ -99,6 +110,7 @@ func (s *Service) status(r *http.Request) status {
 		Checks: s.checkReady(r.Context()), Listeners: []statusListener{}, Routes: []statusRoute{},
 		Queues: []statusQueue{}, Failures: []statusFailure{}, Config: []statusConfig{},
 	}
+	st.Processes = s.processes(r.Context())
 	s.mu.Lock()
 	listeners, queues := s.listeners, s.queues
 	s.mu.Unlock()
@@ -129,6 +141,21 @@ func (s *Service) status(r *http.Request) status {
 		st.Config = append(st.Config, statusConfig{f.Key, f.Value, f.Source.String()})
 	}
 	return st
+}
+
+// processes asks the supervisor what it knows.
+func (s *Service) processes(ctx context.Context) *statusProcesses {
+	if s.world.host == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
+	defer cancel()
+	known, err := s.world.host.Status(ctx)
+	p := &statusProcesses{Answering: s.world.host.Worker(), Known: known}
+	if err != nil {
+		p.Error = err.Error()
+	}
+	return p
 }
 
 var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
