@@ -34,7 +34,8 @@ type healthServer struct {
 	watchers int
 	status   healthpb.HealthCheckResponse_ServingStatus // as those who watch know it
 	changed  chan struct{}                              // closed when status changes
-	ended    bool                                       // status stays NOT_SERVING
+	ended    bool                                       // those who watch are to leave
+	final    bool                                       // status stays NOT_SERVING
 }
 
 func newHealth(svc *chassis.Service, names []string) *healthServer {
@@ -43,9 +44,9 @@ func newHealth(svc *chassis.Service, names []string) *healthServer {
 		switch {
 		case state != chassis.StateDraining:
 		case svc.Replaced():
-			h.end() // nothing has become of the service
+			h.end()
 		default:
-			h.report(notServing, true)
+			h.refuse()
 		}
 	})
 	svc.Go("grpc health", h.follow)
@@ -63,7 +64,7 @@ func (h *healthServer) follow(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if h.watched() {
-			h.report(h.now(ctx), false)
+			h.report(h.now(ctx))
 		}
 	}
 }
@@ -80,22 +81,36 @@ func (h *healthServer) watching(n int) {
 	h.watchers += n
 }
 
-func (h *healthServer) report(s healthpb.HealthCheckResponse_ServingStatus, ended bool) {
+// report changes the status that those who watch know.
+func (h *healthServer) report(s healthpb.HealthCheckResponse_ServingStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ended || s == h.status && !ended {
+	if h.final || s == h.status {
 		return
 	}
-	h.status, h.ended = s, ended
-	close(h.changed)
-	h.changed = make(chan struct{})
+	h.status = s
+	h.wake()
 }
 
-// end has those who watch leave when streams are to end, with the status that they know.
+// refuse says NOT_SERVING for good.
+func (h *healthServer) refuse() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status, h.final, h.ended = notServing, true, true
+	h.wake()
+}
+
+// end has those who watch leave when streams are to end, with the status that they know: nothing
+// has become of the service.
 func (h *healthServer) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true
+	h.wake()
+}
+
+// wake has those who watch look again. h.mu is held.
+func (h *healthServer) wake() {
 	close(h.changed)
 	h.changed = make(chan struct{})
 }
@@ -133,7 +148,7 @@ func (h *healthServer) Watch(req *healthpb.HealthCheckRequest, ss grpc.ServerStr
 	known := slices.Contains(h.names, req.GetService())
 	h.watching(1)
 	defer h.watching(-1)
-	h.report(h.now(ctx), false)
+	h.report(h.now(ctx))
 	told := healthpb.HealthCheckResponse_UNKNOWN
 	for {
 		h.mu.Lock()
