@@ -115,7 +115,7 @@ func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, s
 	}
 	own(s)
 	if err := s.introduce(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.closeAccessLog(context.Background()))
 	}
 	i := &Instance{service: s, stop: make(chan struct{}), hurry: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan struct{})
