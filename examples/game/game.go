@@ -145,6 +145,7 @@ type collector struct{ games *arena.Arena }
 var (
 	openGames = prometheus.NewDesc("game_open_games", "Games that are not over.", nil, nil)
 	watchers  = prometheus.NewDesc("game_watchers", "Streams on which somebody watches a game.", nil, nil)
+	searches  = prometheus.NewDesc("game_bot_searches_total", "Searches for a bot's move.", nil, nil)
 	// No counter: every process finds the same games in the journal, and counters are summed.
 	finished = prometheus.NewDesc("game_finished_games", "Games in the journal that have ended, by how.", []string{"ending"}, nil)
 )
@@ -153,6 +154,7 @@ var (
 func (c collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- openGames
 	descs <- watchers
+	descs <- searches
 	descs <- finished
 }
 
@@ -161,6 +163,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	stats := c.games.Stats()
 	metrics <- prometheus.MustNewConstMetric(openGames, prometheus.GaugeValue, float64(stats.Open))
 	metrics <- prometheus.MustNewConstMetric(watchers, prometheus.GaugeValue, float64(stats.Watchers))
+	metrics <- prometheus.MustNewConstMetric(searches, prometheus.CounterValue, float64(stats.Searches))
 	for ending := record.Four; ending <= record.Abandoned; ending++ {
 		metrics <- prometheus.MustNewConstMetric(finished, prometheus.GaugeValue, float64(stats.Finished[ending]), ending.String())
 	}

@@ -62,6 +62,7 @@ type daemon struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	http   string // host:port
+	grpc   string
 	ready  time.Duration
 	stderr *lines
 }
@@ -122,7 +123,10 @@ func launch(t *testing.T, args ...string) *daemon {
 				addrs[line.Listener] = line.Addr
 			}
 			if line.Msg == "ready" {
-				found <- addrs
+				select {
+				case found <- addrs:
+				default: // a worker that came later
+				}
 			}
 		}
 		close(found)
@@ -132,7 +136,7 @@ func launch(t *testing.T, args ...string) *daemon {
 	if addrs["http"] == "" || addrs["grpc"] == "" {
 		t.Fatalf("the daemon did not become ready:\n%s", d.stderr)
 	}
-	d.http = addrs["http"]
+	d.http, d.grpc = addrs["http"], addrs["grpc"]
 	conn, err := grpc.NewClient(addrs["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -98,6 +98,7 @@ type Arena struct {
 	busy     sync.WaitGroup // timers and bots at work
 
 	watchers atomic.Int64
+	searches atomic.Uint64 // for bots' moves
 }
 
 // Open reads the journal and returns the arena of the games in it. Timers and bots sleep until
@@ -258,12 +259,13 @@ func eventOf(r *journal.Recorded) (record.Event, error) {
 type Stats struct {
 	Open     int // games that are not over
 	Watchers int
+	Searches uint64    // for moves of bots, by this arena
 	Finished [6]uint64 // games that ended since the start, by record.Ending
 }
 
 // Stats returns the figures now.
 func (a *Arena) Stats() Stats {
-	return Stats{Open: a.openGames(), Watchers: int(a.watchers.Load()), Finished: a.index.endings()}
+	return Stats{Open: a.openGames(), Watchers: int(a.watchers.Load()), Searches: a.searches.Load(), Finished: a.index.endings()}
 }
 
 // openGames is how many games are not over.

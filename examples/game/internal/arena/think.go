@@ -100,6 +100,7 @@ func (a *Arena) botMove(ctx context.Context, g *record.Game, n int) error {
 		return fmt.Errorf("read randomness: %w", err)
 	}
 	random := rand.New(rand.NewPCG(binary.BigEndian.Uint64(seed[:]), binary.BigEndian.Uint64(seed[8:])))
+	a.searches.Add(1)
 	column, err := bot.Move(ctx, g.Board, g.Seat(g.Turn()).Bot, random)
 	if err != nil {
 		return err
