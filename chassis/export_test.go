@@ -1,6 +1,10 @@
 package chassis
 
-import "net/http"
+import (
+	"context"
+	"io"
+	"net/http"
+)
 
 // VersionOf is for builds that a test binary is not.
 var VersionOf = versionOf
@@ -14,3 +18,22 @@ func ListenerHandler(s *Service, name string) http.Handler {
 	}
 	return nil
 }
+
+// Host is what a worker has of the processes beside it.
+type Host = host
+
+// Hosted is world in a worker.
+func Hosted(world World, h Host) World {
+	world.host, world.Listen = h, h.Listen
+	return world
+}
+
+// RunWorker is Main in a worker.
+func RunWorker[C any](ctx context.Context, spec Spec[C], h Host, args []string, stderr io.Writer) int {
+	return daemon(spec, Hosted(World{Stdout: io.Discard, Stderr: stderr}, h), process{
+		program: spec.Name + "d", args: args, own: func(*Service) {}, life: func(string) context.Context { return ctx },
+	})
+}
+
+// CertificateCheck is how often the files of certificates are looked at.
+const CertificateCheck = certificateCheck
