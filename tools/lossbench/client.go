@@ -58,6 +58,13 @@ func (c *client) every(ask func()) {
 	}
 }
 
+// afterIdling calls ask again and again, each time after a random time up to Options.Idle, until the load ends.
+func (c *client) afterIdling(ask func()) {
+	for c.pause(c.upTo(c.load.options.Idle)) {
+		ask()
+	}
+}
+
 // timeout is a context for one request.
 func (c *client) timeout() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), c.load.options.Timeout)

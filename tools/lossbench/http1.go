@@ -66,12 +66,13 @@ func (c *client) every1(h *http1) {
 	c.every(h.ask)
 }
 
-func (c *client) http1Idle() {
-	h := c.post(c.load.options.HTTP, nil, true)
+func (c *client) http1Idle() { c.idle1(c.post(c.load.options.HTTP, nil, true)) }
+
+func (c *client) tlsHTTP1Idle() { c.idle1(c.post(c.load.options.HTTPS, tlsConfig("http/1.1"), true)) }
+
+func (c *client) idle1(h *http1) {
 	defer h.close()
-	for c.pause(c.upTo(c.load.options.Idle)) {
-		h.ask()
-	}
+	c.afterIdling(h.ask)
 }
 
 // get asks each URL in turn, on a connection for each.

@@ -26,8 +26,27 @@ func (c *client) h2cGet() { c.http2("http://"+c.load.options.HTTP+"/work", http.
 
 func (c *client) tlsHTTP2() { c.http2("https://"+c.load.options.HTTPS+"/work", http.MethodPost) }
 
+func (c *client) tlsHTTP2Idle() {
+	tr := c.transport2()
+	defer tr.CloseIdleConnections()
+	c.afterIdling(func() { c.roundTrip(tr, http.MethodPost, "https://"+c.load.options.HTTPS+"/work") })
+}
+
 // http2 asks url from a few loops over one connection at a time.
 func (c *client) http2(url, method string) {
+	tr := c.transport2()
+	defer tr.CloseIdleConnections()
+	var wg sync.WaitGroup
+	for range loops {
+		loop := *c
+		loop.rand = c.split()
+		wg.Go(func() { loop.every(func() { loop.roundTrip(tr, method, url) }) })
+	}
+	wg.Wait()
+}
+
+// transport2 speaks HTTP/2, with TLS and without.
+func (c *client) transport2() *http.Transport {
 	tr := &http.Transport{
 		Protocols:   new(http.Protocols),
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return c.dial(ctx, addr) },
@@ -45,14 +64,7 @@ func (c *client) http2(url, method string) {
 	}
 	tr.Protocols.SetHTTP2(true)
 	tr.Protocols.SetUnencryptedHTTP2(true)
-	defer tr.CloseIdleConnections()
-	var wg sync.WaitGroup
-	for range loops {
-		loop := *c
-		loop.rand = c.split()
-		wg.Go(func() { loop.every(func() { loop.roundTrip(tr, method, url) }) })
-	}
-	wg.Wait()
+	return tr
 }
 
 func (c *client) roundTrip(tr *http.Transport, method, url string) {

@@ -77,12 +77,13 @@ func TestARefusedConnectionIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for protocol, cause := range map[string]string{"h1": "dial: refused", "h1-idle": "dial: refused", "h1-fresh": "dial: refused",
-		"h2c-post": "refused", "h2c-get": "refused", "tls-h1": "dial: refused", "tls-h2": "refused", "sse": "dial: refused",
+		"h2c-post": "refused", "h2c-get": "refused", "tls-h1": "dial: refused", "tls-h2": "refused",
+		"tls-h1-idle": "dial: refused", "tls-h2-idle": "refused", "sse": "dial: refused",
 		"ws": "open: refused", "grpc": "Unavailable: refused", "grpc-bidi": "open: Unavailable: refused", "get": "dial: refused", "health": "Unavailable: refused"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			o := lossbench.Options{HTTP: addrs[0], HTTPS: addrs[0], GRPC: addrs[0], HealthAddr: addrs[0],
-				URLs: []string{"http://" + addrs[0] + "/"}, Protocols: []string{protocol}, Rate: 300}
+				URLs: []string{"http://" + addrs[0] + "/"}, Protocols: []string{protocol}, Rate: 300, Idle: 100 * time.Millisecond}
 			wantCause(t, one(t, o, failing), cause)
 		})
 	}
@@ -111,11 +112,11 @@ func TestARequestThatTheLibrarySendsAgainIsAFailure(t *testing.T) {
 
 func TestTLSConnectionsThatAreCutAreFailures(t *testing.T) {
 	t.Parallel()
-	for _, protocol := range []string{"tls-h1", "tls-h2"} {
+	for _, protocol := range []string{"tls-h1", "tls-h2", "tls-h1-idle", "tls-h2-idle"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.ProtoMajor == 2 != (protocol == "tls-h2") {
+				if r.ProtoMajor == 2 != strings.HasPrefix(protocol, "tls-h2") {
 					t.Errorf("%s speaks %s", protocol, r.Proto)
 				}
 				panic(http.ErrAbortHandler)

@@ -27,7 +27,8 @@ type Options struct {
 	// Rate is how many requests a second all protocols have together, without "get" and "health", which
 	// have a tenth of it each; fewer protocols have fewer. 0 is [DefaultRate].
 	Rate float64
-	// Idle is the longest time between two requests on a connection of "h1-idle"; 0 is 1.5 s.
+	// Idle is the longest time between two requests on a connection of "h1-idle" and those with TLS;
+	// 0 is 1.5 s.
 	Idle time.Duration
 	// Delay is the one-way distance between clients and service.
 	Delay time.Duration
@@ -61,7 +62,9 @@ func Protocols() []Protocol {
 		{"h2c-post", "HTTP/2 without TLS, bodies that cannot be sent again", http, 2, 50 * time.Millisecond, (*client).h2cPost},
 		{"h2c-get", "HTTP/2 without TLS, GET", http, 2, 50 * time.Millisecond, (*client).h2cGet},
 		{"tls-h1", "HTTP/1.1 over TLS, keep-alive, POST", https, 5, 50 * time.Millisecond, (*client).tlsHTTP1},
+		{"tls-h1-idle", "HTTP/1.1 over TLS, connections used again after a random time", https, 30, 0, (*client).tlsHTTP1Idle},
 		{"tls-h2", "HTTP/2 over TLS, bodies that cannot be sent again", https, 2, 50 * time.Millisecond, (*client).tlsHTTP2},
+		{"tls-h2-idle", "HTTP/2 over TLS, connections used again after a random time", https, 10, 0, (*client).tlsHTTP2Idle},
 		{"grpc", "gRPC, unary calls", grpc, 8, 40 * time.Millisecond, (*client).grpcUnary},
 		{"grpc-bidi", "gRPC, a stream whose messages are all acknowledged", grpc, 4, 40 * time.Millisecond, (*client).grpcBidi},
 		{"sse", "Server-Sent Events", http, 4, 0, (*client).serverSentEvents},

@@ -172,10 +172,12 @@ func flip(addr, pidFile string) {
 	} else {
 		l = must(net.Listen("tcp", addr))
 	}
-	srv := serveInherited(l)
-	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+	// In one step, as whoever reads the file must not find it empty, and before anybody gets an answer, as the
+	// next signal may follow on it.
+	if os.WriteFile(pidFile+".new", []byte(strconv.Itoa(os.Getpid())), 0o600) != nil || os.Rename(pidFile+".new", pidFile) != nil {
 		os.Exit(1)
 	}
+	srv := serveInherited(l)
 	ignore := os.Getenv("LOSSBENCH_TEST_SUCCESSOR") == "stubborn"
 	for s := range signals {
 		if s == syscall.SIGHUP && ignore {

@@ -40,10 +40,12 @@ type process struct {
 	exited chan struct{} // closed when it has been reaped
 }
 
-// launch starts args. Its output goes to a file, since a pipe would have to outlive it: processes that it
-// leaves behind write to it as well.
-func launch(args []string, output *os.File) (*process, error) {
+// launch starts args with a run directory of its own, as systemd names one: two daemons cannot share that of
+// their program. Its output goes to a file, since a pipe would have to outlive it: processes that it leaves
+// behind write to it as well.
+func launch(args []string, dir string, output *os.File) (*process, error) {
 	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+dir)
 	cmd.Stdout, cmd.Stderr = output, output
 	// Its own group, so that an interrupt from the terminal does not end it before the load.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -103,7 +103,9 @@ func (s *stats) reopened()      { s.count(&s.reopens) }
 func (s *stats) sawClose()      { s.count(&s.seenClose) }
 func (s *stats) count(n *int64) { s.mu.Lock(); defer s.mu.Unlock(); *n++ }
 
-// Latency says how long answers took.
+// Latency says how long answers took, from when the request was sent. A client waits for each answer, so a
+// service that stands still for a second is one slow answer for each client, not as many as there would have
+// been requests.
 type Latency struct {
 	Count int64        `json:"count"`
 	P50   Milliseconds `json:"p50_ms"`

@@ -35,7 +35,7 @@ const (
 // Bench is a run: a command that serves, clients that ask it, and reloads.
 type Bench struct {
 	// Command is started once, in Restart once more for each reload. It must listen on the addresses
-	// in Load.
+	// in Load. RUNTIME_DIRECTORY in its environment is a run directory of this run alone.
 	Command []string
 	Mode    Mode // "" is Signal
 	PIDFile string
@@ -44,7 +44,7 @@ type Bench struct {
 	// delays the next.
 	Interval time.Duration
 	// Warmup is the time before the first reload, 1 s when it is 0; the run goes on for as long after
-	// the last one.
+	// the last one, once the old processes that the probe knows of have ended.
 	Warmup time.Duration
 	// Probe is a URL whose answer begins with the id of the process that gave it, as target's /work
 	// does. Without one, how long reloads take is not measured.
@@ -111,7 +111,11 @@ func Run(ctx context.Context, b Bench) (*Report, error) {
 	r := &run{Bench: b, prober: newProber(b.Probe), seen: map[int]bool{}, ready: newTimes(), drain: newTimes()}
 	defer r.prober.close()
 	var err error
-	if r.process, err = launch(b.Command, b.Output); err != nil {
+	if r.directory, err = os.MkdirTemp("", "lossbench-run-"); err != nil {
+		return nil, fmt.Errorf("make a run directory: %w", err)
+	}
+	defer os.RemoveAll(r.directory)
+	if r.process, err = launch(b.Command, r.directory, b.Output); err != nil {
 		return nil, err
 	}
 	report, err := r.measure(ctx)
@@ -121,9 +125,10 @@ func Run(ctx context.Context, b Bench) (*Report, error) {
 // run is a Bench under way.
 type run struct {
 	Bench
-	process *process // what was started last
-	prober  *prober
-	worker  int // the process that answered last; 0 without a probe
+	directory string   // run directory of the process
+	process   *process // what was started last
+	prober    *prober
+	worker    int // the process that answered last; 0 without a probe
 	// seen are all that have answered: for a moment the one before may still accept as well.
 	seen   map[int]bool
 	faulty bool // the reload under way is to be refused
@@ -166,6 +171,8 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	}
 	done, failure := r.reloadAll(ctx, load)
 	if failure == nil {
+		// The last old process can lose requests as long as it is there.
+		r.awaitDrains(ctx)
 		pause(ctx, r.Warmup)
 	}
 	results := load.Stop()
@@ -291,7 +298,7 @@ func (r *run) restart(ctx context.Context) error {
 	if err := r.process.terminate(ctx); err != nil {
 		return err
 	}
-	p, err := launch(r.Command, r.Output)
+	p, err := launch(r.Command, r.directory, r.Output)
 	if err != nil {
 		return err
 	}
@@ -363,6 +370,19 @@ func (r *run) await(ctx context.Context, old int, begin time.Time, timeout time.
 		r.record(r.drain, time.Since(ready))
 	})
 	return nil
+}
+
+// awaitDrains waits until every old process has ended or has had its time.
+func (r *run) awaitDrains(ctx context.Context) {
+	drained := make(chan struct{})
+	go func() {
+		r.drains.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+	}
 }
 
 // settle is how long the process may take to close what it no longer needs.

@@ -22,8 +22,8 @@ listen, on ports that are free:
 
   -http.addr ADDR -grpc.addr ADDR -https.addr ADDR -https.tls.cert FILE -https.tls.key FILE
 
-for the listeners named by -listen, with -pid-file FILE for -reload tableflip and -fault_file FILE for -fault. It must have the routes of
-lossd. Any other service is asked with -listen "" -url URL -health ADDR.
+for the listeners named by -listen, with -pid-file FILE for -reload tableflip and -fault_file FILE for -fault.
+Its run directory is one of its own, by RUNTIME_DIRECTORY. It must have the routes of lossd. Any other service is asked with -listen "" -url URL -health ADDR.
 
 It exits with 1 when a request failed, a reload was not done, an old process stayed, or something leaked.
 
@@ -51,7 +51,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	fs.BoolVar(&b.CheckLeaks, "check-leaks", false, "compare open files and zombies of the command before and after")
 	fs.StringVar(&b.Fault, "fault", "", "what keeps the workers of all reloads but the last from being ready: panic, error or hang")
 	fs.DurationVar(&l.Delay, "delay", 0, "one-way distance between clients and service")
-	fs.DurationVar(&l.Idle, "idle", 0, "longest time between two requests of the protocol h1-idle (default 1.5s)")
+	fs.DurationVar(&l.Idle, "idle", 0, "longest time between two requests of the protocols h1-idle, tls-h1-idle and tls-h2-idle (default 1.5s)")
 	fs.DurationVar(&l.Timeout, "timeout", 0, "how long a client waits for an answer (default 5s)")
 	fs.Float64Var(&l.Rate, "rate", lossbench.DefaultRate, "requests a second, over all protocols")
 	fs.Uint64Var(&l.Seed, "seed", 1, "of the clients' randomness")
