@@ -70,7 +70,8 @@ func (l *Lease) keep(ctx context.Context, s *Service, name string, open, close f
 	ending, end := context.WithTimeout(context.WithoutCancel(ctx), s.settings.Drain.Timeout)
 	defer end()
 	if err := close(ending); err != nil {
-		return fmt.Errorf("close: %w", err)
+		// Not returned: of background work that the drain has ended, an error is only logged.
+		s.end(fmt.Errorf("background work %q: close: %w", "exclusive "+name, err))
 	}
 	return nil
 }
