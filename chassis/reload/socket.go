@@ -93,7 +93,8 @@ type opening struct {
 	socket *socket
 }
 
-// open returns the socket that the starting worker asks for.
+// open returns the socket that the starting worker asks for. Each is for one name: a worker that
+// asks for an address twice learns that it is in use.
 func (s *sockets) open(name socketName) (*socket, error) {
 	found := s.find(func(have *socket) bool { return have.socketName == name })
 	if found == nil {
@@ -114,7 +115,7 @@ func (s *sockets) open(name socketName) (*socket, error) {
 
 func (s *sockets) find(match func(*socket) bool) *socket {
 	for _, have := range s.current {
-		if match(have) {
+		if match(have) && !slices.ContainsFunc(s.next, func(o opening) bool { return o.socket == have }) {
 			return have
 		}
 	}

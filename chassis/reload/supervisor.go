@@ -330,7 +330,9 @@ func (s *supervisor) reload(done func(Outcome)) {
 			s.next()
 		}
 	default:
-		s.waiters = append(s.waiters, done)
+		s.pending = true
+		s.queued = append(s.queued, done)
+		s.take()
 		s.tell(s.notify.Reloading())
 		s.start()
 	}
