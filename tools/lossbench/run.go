@@ -309,20 +309,30 @@ func (r *run) restart(ctx context.Context) error {
 // flip has the process in the file replace itself. It refuses to while its own predecessor still drains.
 func (r *run) flip(ctx context.Context, old int) error {
 	for {
-		pid, err := r.successor()
-		if err != nil {
+		begin := time.Now()
+		if err := r.hangUp(ctx); err != nil {
 			return err
 		}
-		begin := time.Now()
-		if pid == 0 || syscall.Kill(pid, syscall.SIGHUP) != nil {
-			return fmt.Errorf("%s names no process that %s has started", r.PIDFile, r.Command[0])
-		}
-		err = r.await(ctx, old, begin, refusal)
+		err := r.await(ctx, old, begin, refusal)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		r.refused++
 	}
+}
+
+// hangUp signals the process in the file. One that answers already may not have written it yet.
+func (r *run) hangUp(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.ReadyTimeout)
+	defer cancel()
+	var pid int
+	if !poll(ctx, func() bool {
+		pid, err = r.successor()
+		return err != nil || pid != 0 && syscall.Kill(pid, syscall.SIGHUP) == nil
+	}) {
+		return fmt.Errorf("%s names no process that %s has started", r.PIDFile, r.Command[0])
+	}
+	return err
 }
 
 // stays waits until the next reload is due, and fails when another worker than the old one answers.

@@ -104,8 +104,8 @@ func TestAProcessThatReplacesItselfIsFollowedByItsFile(t *testing.T) {
 	b := quick(t, func(addr string) []string { return as("flip", addr, file) })
 	b.Mode, b.PIDFile = lossbench.PIDFile, file
 	r := run(t, b)
-	if r.Reloads.Done != 3 || r.Reloads.Drain.Count != 3 || r.Reloads.Refused != 1 {
-		t.Errorf("reloads %+v, want 3 done and one signal refused", r.Reloads)
+	if r.Reloads.Done != 3 || r.Reloads.Drain.Count != 3 || r.Reloads.Refused < 1 {
+		t.Errorf("reloads %+v, want 3 done and a signal refused", r.Reloads)
 	}
 	pid, err := lossbench.ReadPID(file)
 	if err != nil || !lossbench.Ended(pid) {
@@ -256,7 +256,7 @@ func TestAFileWithoutAProcessIDIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.Mode, b.PIDFile = lossbench.PIDFile, file
+	b.Mode, b.PIDFile, b.ReadyTimeout = lossbench.PIDFile, file, 2*time.Second
 	if r := run(t, b); r.Reloads.Done != 0 || !strings.Contains(r.Reloads.Failure, "names no process that") {
 		t.Errorf("reloads %+v", r.Reloads)
 	}
