@@ -122,7 +122,7 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	s.OnClose("games", games.Close)
 	s.Go("games", games.Run)
 	// While two processes serve, during a reload, one of them keeps the time and lets bots think.
-	s.Exclusive("referee", func(context.Context) error { games.Wake(); return nil }, games.Sleep)
+	s.Exclusive("referee", games.Wake, games.Sleep)
 	s.Registry().MustRegister(collector{games})
 	s.MergeGauge("game_watchers", kpi.Sum)
 

@@ -74,10 +74,10 @@ func (w *world) open() (*arena.Arena, *queue.Queue) {
 func (w *world) start() (a *arena.Arena, stop func()) {
 	w.t.Helper()
 	a, bots := w.open()
-	a.Wake()
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
+	wake(w.t, a)
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := errors.Join(<-done, a.Close(w.ctx), bots.Close(w.ctx)); err != nil {
@@ -319,5 +319,12 @@ func TestADrawnGameIsOver(t *testing.T) {
 	g := w.play(a, id, tokens, "510465540343244065342100053663125613621221")
 	if g.End.Ending != record.Draw || g.End.Winner != rules.None || len(g.Moves) != 42 {
 		t.Errorf("the game ends with %+v after %d moves", g.End, len(g.Moves))
+	}
+}
+
+func wake(t testing.TB, a *arena.Arena) {
+	t.Helper()
+	if err := a.Wake(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

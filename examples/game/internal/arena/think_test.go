@@ -56,7 +56,7 @@ func TestABotThatFindsNoPlaceComesLater(t *testing.T) {
 	w := newWorld(t)
 	w.queue = queue.Limits{Workers: 1, Capacity: 1}
 	a, bots := w.open()
-	a.Wake()
+	wake(t, a)
 	release := hold(w, bots)
 	var ids []string
 	for range 4 {
@@ -85,7 +85,7 @@ func TestABotWhoseGameEndsMeanwhileDoesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.queue = queue.Limits{Workers: 1, Capacity: 1}
 	a, bots := w.open()
-	a.Wake()
+	wake(t, a)
 	release := hold(w, bots)
 	defer release()
 	var tokens [2][3]string
@@ -130,7 +130,7 @@ func TestABotTriesAgainWhenSomethingFails(t *testing.T) {
 			case "the search":
 				source.fail(2, func() error { panic("the search is lost") })
 			}
-			a.Wake()
+			wake(t, a)
 			for g := w.await(a, id, 2); len(g.Moves) == 0; g = w.await(a, id, 2) {
 				w.clock.Advance(time.Second)
 			}
@@ -172,7 +172,7 @@ func TestAClosedArenaLetsNoBotThink(t *testing.T) {
 	w := newWorld(t)
 	w.queue = queue.Limits{Workers: 1, Capacity: 1}
 	a, bots := w.open()
-	a.Wake()
+	wake(t, a)
 	release := hold(w, bots)
 	id, _ := w.match(a, arena.Create{Red: bot.Easy})
 	if err := a.Close(w.ctx); err != nil {

@@ -1,6 +1,8 @@
 package arena
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,8 +30,17 @@ func (a *Arena) due(g *record.Game) (record.Finished, bool) {
 	return end, !a.Clock.Now().Before(at)
 }
 
-// Wake sets the timers of all games and lets bots think whose turn it is. It does not block.
-func (a *Arena) Wake() {
+// Wake sets the timers of all games and lets bots think whose turn it is. Before that it waits
+// until Run has followed the journal to its head: an arena that slept before may have made moves
+// that this one has not seen.
+func (a *Arena) Wake(ctx context.Context) error {
+	head, err := a.Journal.Head(ctx)
+	if err == nil {
+		err = a.index.wait(ctx, head)
+	}
+	if err != nil {
+		return fmt.Errorf("follow the games: %w", err)
+	}
 	a.awake.Store(true)
 	a.mu.Lock()
 	tables := make([]*table, 0, len(a.tables))
@@ -42,6 +53,7 @@ func (a *Arena) Wake() {
 		a.set(t)
 		t.mu.Unlock()
 	}
+	return nil
 }
 
 // set sets a table's timer and lets a bot think if it is its turn. It may be called at any
