@@ -25,9 +25,12 @@ var Floors = []Floor{
 	{"chassis/accesslog", Ground},
 	{"chassis/journal", Ground},
 	{"chassis/request", Ground},
+	{"chassis/drain", Ground},
+	{"chassis/certificate", Ground},
 
 	{"chassis/config", 1},
 	{"chassis/kpi", 1},
+	{"chassis/reload", 1},
 	{"chassis/journal/sqlite", 1},
 
 	{"chassis", 3},
