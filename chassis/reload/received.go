@@ -132,17 +132,25 @@ func (s *supervisor) status() *Status {
 }
 
 // store hands the listening sockets to the service manager, which keeps them should this process
-// die.
+// die, and takes back those that are not used any more: by their name another would be found.
 func (s *supervisor) store() {
 	if !s.notify.Enabled() {
 		return
 	}
-	for _, sock := range s.sockets.current {
-		if !sock.foreign {
-			if err := s.notify.Store(sock.Name, sock.file); err != nil {
-				s.log.Debug("the service manager does not keep descriptors", "error", err)
-				return
-			}
+	for name, kept := range s.stored {
+		if !slices.Contains(s.sockets.current, kept) || kept.Name != name {
+			s.tell(s.notify.Remove(name))
+			delete(s.stored, name)
 		}
+	}
+	for _, sock := range s.sockets.current {
+		if sock.foreign || s.stored[sock.Name] == sock {
+			continue
+		}
+		if err := s.notify.Store(sock.Name, sock.file); err != nil {
+			s.log.Debug("the service manager does not keep descriptors", "error", err)
+			return
+		}
+		s.stored[sock.Name] = sock
 	}
 }

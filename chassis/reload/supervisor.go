@@ -102,6 +102,7 @@ type supervisor struct {
 	started  time.Time
 	number   int // of the last worker started
 	sockets  sockets
+	stored   map[string]*socket // what the service manager keeps, by name
 	workers  []*worker // living, the oldest first
 	starting *worker
 	active   *worker
@@ -196,6 +197,7 @@ func newSupervisor(o Options) (*supervisor, error) {
 		quit:     make(chan struct{}),
 		started:  time.Now(),
 		sockets:  sockets{listen: o.Listen},
+		stored:   map[string]*socket{},
 		limits:   defaultLimits,
 		counts:   Counts{Failed: map[Reason]uint64{}},
 		signals:  make(chan os.Signal, 16),
