@@ -181,7 +181,16 @@ func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 func (c *conn) NetConn() net.Conn { return c.raw }
 
 func (c *conn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.raw) }
-func (c *conn) CloseWrite() error                     { return closeWrite(c.stream) }
+
+// CloseWrite closes our side. crypto/tls says so inside of TLS only, but many clients look at the
+// socket alone before they use an idle connection again.
+func (c *conn) CloseWrite() error {
+	err := closeWrite(c.stream)
+	if err == nil && c.tls != nil {
+		_ = closeWrite(c.raw) // where there is no such thing, the close that follows will do
+	}
+	return err
+}
 
 func (c *conn) Read(p []byte) (int, error) {
 	if err := c.enter(len(p)); err != nil {

@@ -119,6 +119,36 @@ func TestHTTP1OverTLSLingersAndSaysConnectionClose(t *testing.T) {
 	drained(t, done)
 }
 
+func TestTheEndOfAConnectionIsSeenInsideOfTLSAndOnTheSocket(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	s := start(t, named("s"), drain.Options{TLS: config})
+	socket, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := clientOn(t, tls.Client(socket, &tls.Config{RootCAs: roots, ServerName: "localhost"}))
+	c.send(t, get("/"))
+	c.want(t, "s / 0")
+	done := draining(t, s, drain.Leave{})
+	if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	// What comes first is the alert; the server then waits half a second for the client's end.
+	var alert [64]byte
+	if n, err := socket.Read(alert[:]); n == 0 || err != nil {
+		t.Fatalf("%d bytes, %v, want an alert", n, err)
+	}
+	begin := time.Now()
+	if n, err := socket.Read(alert[:]); err != io.EOF || time.Since(begin) > 300*time.Millisecond {
+		t.Errorf("%d bytes, %v after %v, want the end at once", n, err, time.Since(begin))
+	}
+	if err := socket.Close(); err != nil {
+		t.Error(err)
+	}
+	drained(t, done)
+}
+
 func TestARequestKnowsItsTLS(t *testing.T) {
 	clean(t)
 	config, roots := certificate(t)
