@@ -14,11 +14,12 @@
 // HTTP/2 or gRPC client put on the wire a second time counts as failed with the cause "sent twice".
 //
 // Three things are no failures. A client that has seen the server's FIN on an idle connection before it writes
-// connects anew, as every pool does that watches its connections; [Result.SeenClose] counts that. A stream
-// that ends as its protocol says (an event to reconnect, close codes 1001 and 1012, target.Moving with every
-// message acknowledged) is opened again; [Result.Reopens] counts that. And a websocket message that the
-// closing handshake overtakes is sent again on the next connection, since RFC 6455, section 5.5.1, has the
-// side that closes ignore what still arrives.
+// connects anew, as every pool does that watches its connections, and so does one that has read a GOAWAY
+// before it put anything of the request on the wire; [Result.SeenClose] counts that. A stream that ends as its
+// protocol says (an event to reconnect, close codes 1001 and 1012, target.Moving with every message
+// acknowledged) is opened again; [Result.Reopens] counts that. And a websocket message that the closing
+// handshake overtakes is not counted at all, since RFC 6455, section 5.5.1, has the side that closes ignore
+// what still arrives: its sender has to know which of its messages were answered.
 //
 // # Distance
 //

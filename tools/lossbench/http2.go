@@ -70,40 +70,55 @@ func (c *client) transport2() *http.Transport {
 func (c *client) roundTrip(tr *http.Transport, method, url string) {
 	ctx, cancel := c.timeout()
 	defer cancel()
-	var sent atomic.Int64
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
-	var payload io.Reader
-	if method == http.MethodPost {
-		payload = onlyReader{strings.NewReader(body)}
-	}
 	t0 := time.Now()
-	err := func() error {
-		req, err := http.NewRequestWithContext(ctx, method, url, payload)
-		if err != nil {
-			return err
-		}
-		res, err := tr.RoundTrip(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		switch {
-		case err != nil:
-			return err
-		case sent.Load() > 1:
-			return errSentTwice
-		case method == http.MethodPost:
-			return checkWork(res.StatusCode, string(answer))
-		}
-		return checkStatus(res.StatusCode, "")
-	}()
+	err := c.exchange2(ctx, tr, method, url)
+	for errors.Is(err, errNotSent) {
+		c.stats.sawClose()
+		err = c.exchange2(ctx, tr, method, url)
+	}
 	if err != nil {
 		c.stats.fail(causeOf(err), 1)
 		return
 	}
 	c.stats.done(t0)
 }
+
+// exchange2 makes one request.
+func (c *client) exchange2(ctx context.Context, tr *http.Transport, method, url string) error {
+	var sent atomic.Int64
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
+	var payload io.Reader
+	if method == http.MethodPost {
+		payload = onlyReader{strings.NewReader(body)}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, payload)
+	if err != nil {
+		return err
+	}
+	res, err := tr.RoundTrip(req)
+	if err != nil {
+		if sent.Load() == 0 && strings.Contains(err.Error(), "cannot rewind body") {
+			return errNotSent
+		}
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return err
+	case sent.Load() > 1:
+		return errSentTwice
+	case method == http.MethodPost:
+		return checkWork(res.StatusCode, string(answer))
+	}
+	return checkStatus(res.StatusCode, "")
+}
+
+// errNotSent says that the client read a GOAWAY between choosing the connection and opening a stream on it. It
+// has put nothing on the wire, but closed the body, so that net/http (1.26) gives the request up. No server
+// can keep it from that.
+var errNotSent = errors.New("not sent")
 
 // errSentTwice is the failure of a request that the client library hid by sending it again.
 var errSentTwice = errors.New("sent twice")
