@@ -103,7 +103,7 @@ type supervisor struct {
 	number   int // of the last worker started
 	sockets  sockets
 	stored   map[string]*socket // what the service manager keeps, by name
-	workers  []*worker // living, the oldest first
+	workers  []*worker          // living, the oldest first
 	starting *worker
 	active   *worker
 	limits   Limits
