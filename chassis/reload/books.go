@@ -34,7 +34,7 @@ const gatherTimeout = 250 * time.Millisecond
 func (s *supervisor) gather(by *worker, id uint64) {
 	g := &gathering{by: by, id: id}
 	for _, w := range s.workers {
-		if w != by && w.phase != Starting {
+		if w != by && w.phase != Starting && !w.final {
 			g.missing = append(g.missing, w)
 			w.send(message{Kind: kindSnapshot})
 		}
@@ -83,8 +83,11 @@ func (s *supervisor) uncarried() []Snapshot {
 	return append(all, s.books.ended...)
 }
 
-// deposit keeps what a worker has counted.
+// deposit keeps what a worker has counted. After its last word nothing counts that was on its way.
 func (s *supervisor) deposit(w *worker, data []byte) {
+	if w.final {
+		return
+	}
 	w.snapshot = &Snapshot{Worker: w.number, Living: true, Data: data}
 	s.heard(w)
 }

@@ -45,17 +45,17 @@ func (s *supervisor) reap() {
 				return
 			}
 			if w := s.byPID(pid); w != nil {
-				s.gone(w, e)
+				s.exited(w, e)
 			}
 		}
 	}
 	for _, w := range append([]*worker(nil), s.workers...) {
-		if !w.child {
+		if !w.child || w.exit != nil {
 			continue
 		}
 		switch pid, e := collect(w.pid); {
 		case pid == w.pid:
-			s.gone(w, e)
+			s.exited(w, e)
 		case pid < 0:
 			s.gone(w, nil) // somebody else has collected it
 		}
@@ -64,7 +64,7 @@ func (s *supervisor) reap() {
 
 func (s *supervisor) byPID(pid int) *worker {
 	for _, w := range s.workers {
-		if w.child && w.pid == pid {
+		if w.child && w.exit == nil && w.pid == pid {
 			return w
 		}
 	}

@@ -31,11 +31,12 @@ func (s *supervisor) received(w *worker, m message, files []*os.File) {
 	case kindStatus:
 		w.send(message{Kind: kindAnswer, ID: m.ID, Status: s.status()})
 	case kindGather:
-		w.snapshot = &Snapshot{Worker: w.number, Living: true, Data: m.Snapshot}
+		s.deposit(w, m.Snapshot)
 		s.gather(w, m.ID)
 	case kindSnapshot:
 		s.deposit(w, m.Snapshot)
 		if m.ID != 0 {
+			w.final = true
 			w.send(message{Kind: kindAnswer, ID: m.ID})
 		}
 	case kindCarry:
@@ -48,9 +49,7 @@ func (s *supervisor) received(w *worker, m message, files []*os.File) {
 // failing notes why a worker will end. One that serves goes on with what it has begun, while
 // another one is started in its place.
 func (s *supervisor) failing(w *worker, why message) {
-	if w.failure.Error == "" {
-		w.failure = why
-	}
+	w.fails(why.Reason, why.Error)
 	if w != s.active || !s.stopping.IsZero() {
 		return
 	}
@@ -58,8 +57,8 @@ func (s *supervisor) failing(w *worker, why message) {
 	s.log.Error("the active worker ends", "worker", w.number, "pid", w.pid, "error", why.Error, "served", time.Since(w.since))
 	s.active = nil
 	w.heirless = true
-	s.drainBy(w, w.hello.Limits.Drain)
-	s.again()
+	s.drainBy(w, w.limits().Drain)
+	s.again(0)
 	s.next()
 }
 
@@ -68,8 +67,8 @@ func (s *supervisor) greeted(w *worker, h *hello) {
 		return
 	}
 	w.hello = *h
-	if w == s.starting && h.Limits.Start > 0 {
-		s.expect(w, h.Limits.Start)
+	if w == s.starting {
+		s.expect(w, w.limits().Start)
 	}
 }
 
@@ -87,7 +86,7 @@ func (s *supervisor) listening(w *worker, m message) {
 		w.send(answer)
 		return
 	}
-	w.post(parcel{answer, []*os.File{sock.file}, true})
+	w.post(parcel{message: answer, files: []*os.File{sock.file}, keep: true})
 }
 
 // heirWanted gives a draining worker that lost its successor another one, now or when there is one.

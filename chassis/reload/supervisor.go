@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -119,6 +120,7 @@ type supervisor struct {
 	good     *build          // to roll back to; nil when there is none
 	rolled   bool            // workers are started from good
 	upgrade  bool            // replace this process once the active worker's build is proven
+	replacing *time.Timer    // set while channels are made to stand still for that; its end gives it up
 	stopping time.Time       // when the stop was asked for; zero before
 	failed   bool            // the exit code is to be 1
 	code     int             // exit code, when nothing was ever ready
@@ -270,6 +272,7 @@ func (s *supervisor) run() int {
 		case <-watchdog:
 			s.tell(s.notify.Watchdog())
 		}
+		s.tryToReplace()
 	}
 	return s.finish()
 }
@@ -288,6 +291,7 @@ func (s *supervisor) finish() int {
 		f()
 	}
 	s.closeDirectory()
+	s.good.close()
 	if s.failed && s.code == 0 {
 		return 1
 	}
@@ -323,7 +327,7 @@ func (s *supervisor) reload(done func(Outcome)) {
 	switch {
 	case !s.stopping.IsZero():
 		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
-	case s.starting != nil, s.active == nil, s.draining() >= s.limits.Draining:
+	case s.starting != nil, s.active == nil, s.replacing != nil, s.draining() >= s.limits.Draining:
 		// What starts now may have read what was changed since: only one that starts later has
 		// surely not.
 		s.pending = true
@@ -348,9 +352,8 @@ func (s *supervisor) next() {
 	switch {
 	case s.active == nil:
 		// Whatever was changed is in the start that has to come anyway.
-		if s.pending && s.restart != nil {
-			s.restart.Stop()
-			s.restart = nil
+		if s.pending {
+			s.stopRestart()
 		}
 		if s.restart == nil {
 			s.take()
@@ -360,7 +363,7 @@ func (s *supervisor) next() {
 		s.take()
 		s.tell(s.notify.Reloading())
 		s.start()
-	case s.upgrade:
+	case s.upgrade && !s.pending: // who waits for a reload would not be told
 		s.upgrade = false
 		s.pauseToReplace()
 	}
@@ -404,7 +407,7 @@ func (s *supervisor) start() {
 func (s *supervisor) expect(w *worker, d time.Duration) {
 	w.alarm(s, time.Until(w.started.Add(d)), func() {
 		if s.starting == w {
-			w.failure = message{Reason: ReasonTimeout, Error: fmt.Sprintf("it was not ready within %v", d)}
+			w.fails(ReasonTimeout, fmt.Sprintf("it was not ready within %v", d))
 			w.kill()
 		}
 	})
@@ -412,23 +415,28 @@ func (s *supervisor) expect(w *worker, d time.Duration) {
 
 // ready makes the starting worker the active one. This is the point of no return.
 func (s *supervisor) ready(w *worker) {
-	if w != s.starting {
+	if w != s.starting || w.killed {
 		return
 	}
 	old := s.active
 	s.starting, s.active = nil, w
 	w.enter(Active)
 	w.stopAlarm()
-	s.limits = w.hello.Limits
+	s.stopRestart()
+	s.limits = w.limits()
 	if err := s.sockets.commit(); err != nil {
 		s.log.Warn("closing sockets that are not used any more", "error", err)
 	}
 	s.store()
+	commit := message{Kind: kindCommit}
+	if s.books.carry != nil {
+		commit.Snapshots = []Snapshot{*s.books.carry} // it outlives this process there
+	}
 	if old == nil {
-		w.send(message{Kind: kindCommit})
+		w.send(commit)
 	} else {
-		s.pair(old, w, message{Kind: kindDrain}, message{Kind: kindCommit})
-		s.drainBy(old, old.hello.Limits.Drain)
+		s.pair(old, w, message{Kind: kindDrain}, commit)
+		s.drainBy(old, old.limits().Drain)
 	}
 	s.heirs(w)
 	outcome := Outcome{Time: time.Now(), Worker: w.number, PID: w.pid, Took: time.Since(w.started)}
@@ -442,6 +450,7 @@ func (s *supervisor) ready(w *worker) {
 	s.answer(outcome)
 	s.tell(s.notify.Ready(fmt.Sprintf("worker %d serves, process %d", w.number, w.pid)))
 	w.alarm(s, s.Timing.Good, func() { s.proven(w) })
+	debug.FreeOSMemory() // a few hundred KiB are in use
 	dropPages()
 	if w.hello.Protocol > protocol {
 		s.upgrade = true
@@ -484,17 +493,16 @@ func (s *supervisor) overdue(w *worker) {
 }
 
 // pair connects two workers by a channel, on which the first hands its connections over to the
-// second, and tells each what for.
+// second, and tells each what for. The first hears of it when the second has been told: should
+// this process die in between, both serve instead of none.
 func (s *supervisor) pair(from, to *worker, tell, told message) {
-	a, b, err := socketPair()
-	if err != nil {
+	var as, bs []*os.File
+	if a, b, err := socketPair(); err != nil {
 		s.log.Warn("connections cannot be handed over", "error", err)
-		from.send(tell)
-		to.send(told)
-		return
+	} else {
+		as, bs = []*os.File{a}, []*os.File{b}
 	}
-	to.send(told, b)
-	from.send(tell, a)
+	to.post(parcel{message: told, files: bs, then: func() { from.send(tell, as...) }})
 }
 
 // heirs gives those who lost their successor the one that became active.
@@ -548,9 +556,10 @@ func (s *supervisor) startFailed(o Outcome, code int) {
 		}
 		s.code = max(code, 1)
 		s.stopping = time.Now()
+		s.waiters, s.queued, s.pending = append(s.waiters, s.queued...), nil, false
 	default:
 		s.log.Error("a worker could not replace the one that died", "reason", o.Reason, "error", o.Error, "worker", o.Worker)
-		s.again()
+		s.again(s.Timing.Backoff)
 	}
 	s.answer(o)
 }
@@ -558,7 +567,7 @@ func (s *supervisor) startFailed(o Outcome, code int) {
 // crashed notes that the active worker has died, and has another one started.
 func (s *supervisor) crashed(w *worker, e *exit) {
 	if !s.stopping.IsZero() {
-		if !e.clean() {
+		if e != nil && !e.clean() {
 			s.failed = true
 		}
 		s.log.Info("worker has ended", "worker", w.number, "pid", w.pid, "how", e.String())
@@ -566,27 +575,43 @@ func (s *supervisor) crashed(w *worker, e *exit) {
 	}
 	s.counts.Crashes++
 	s.log.Error("the active worker died", "worker", w.number, "pid", w.pid, "how", w.cause(e), "served", time.Since(w.since))
-	s.again()
+	s.again(0)
 }
 
-// again has a worker started after a crash, the later the more there were.
-func (s *supervisor) again() {
+// again has a worker started after a crash, the later the more there were, and after the first one
+// after the time given.
+func (s *supervisor) again(wait time.Duration) {
+	s.stopRestart()
 	s.crashes++
 	if s.crashes >= crashesToRollBack && s.good != nil && !s.rolled && !s.good.current() {
 		s.rolled = true
 		s.counts.Rollbacks++
 		s.log.Error("rolling back to the binary before", "crashes", s.crashes)
 	}
-	if s.crashes == 1 {
-		return // next starts one at once
+	if s.crashes > 1 {
+		wait = min(s.Timing.Backoff<<min(s.crashes-2, 16), s.Timing.MaxBackoff)
 	}
-	wait := min(s.Timing.Backoff<<min(s.crashes-2, 16), s.Timing.MaxBackoff)
-	s.restart = time.AfterFunc(wait, func() {
+	if wait == 0 || s.starting != nil {
+		return // next starts one at once, or it is on its way
+	}
+	var mine *time.Timer
+	mine = time.AfterFunc(wait, func() {
 		s.post(func() {
-			s.restart = nil
-			s.next()
+			if s.restart == mine {
+				s.restart = nil
+				s.next()
+			}
 		})
 	})
+	s.restart = mine
+}
+
+// stopRestart has no worker started for the crash before any more.
+func (s *supervisor) stopRestart() {
+	if s.restart != nil {
+		s.restart.Stop()
+		s.restart = nil
+	}
 }
 
 // stop ends the service: at once when it is asked for a second time. done, which may be nil, is
@@ -604,9 +629,7 @@ func (s *supervisor) stop(done func()) {
 	s.stopping = time.Now()
 	s.log.Info("stopping", "workers", len(s.workers))
 	s.tell(s.notify.Stopping("draining"))
-	if s.restart != nil {
-		s.restart.Stop()
-	}
+	s.stopRestart()
 	for _, done := range s.queued {
 		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
 	}
@@ -617,12 +640,15 @@ func (s *supervisor) stop(done func()) {
 	}
 	if s.active != nil {
 		s.active.send(message{Kind: kindDrain, Stop: true})
-		s.drainBy(s.active, s.active.hello.Limits.Drain)
+		s.drainBy(s.active, s.active.limits().Drain)
 	}
 }
 
 // hurry ends what still drains.
 func (s *supervisor) hurry() {
+	if s.failed {
+		return // a further signal does not give them another second
+	}
 	s.failed = true
 	s.log.Warn("second signal: ending without draining")
 	for _, w := range s.workers {

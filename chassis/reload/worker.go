@@ -4,6 +4,7 @@ package reload
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,8 +28,8 @@ type worker struct {
 	child    bool   // how it ends is known
 	build    *build // what it was started from; nil when that is not known
 	link     *channel
-	out      chan parcel   // to be sent
-	sent     chan struct{} // closed when everything of out has been sent, after out was closed
+	out      chan parcel // to be sent; nil once it has ended
+	unsent   int         // how many of them have not been
 	phase    Phase
 	started  time.Time
 	since    time.Time // of the phase
@@ -38,14 +39,19 @@ type worker struct {
 	heirless bool     // it asked for a successor when there was none
 	snapshot *Snapshot
 	timer    *time.Timer
-	paused   bool // its channel stands still
+	final    bool  // snapshot is its last one
+	paused   bool  // its channel stands still
+	hung     bool  // its channel has ended
+	killed   bool  // whatever it says now, it will end
+	exit     *exit // how it has ended; nil before, and for one that is not a child
 }
 
 // parcel is a message with what travels beside it, which is closed when it was sent.
 type parcel struct {
 	message
 	files []*os.File
-	keep  bool // the files are somebody else's
+	keep  bool   // the files are somebody else's
+	then  func() // called when it was sent, or could not be; may be nil
 }
 
 // outgoing is how many messages may wait for one worker. It gets a handful in its life; one that
@@ -63,10 +69,6 @@ const workerVar = "CHASSIS_WORKER"
 
 // spawn starts worker number.
 func (s *supervisor) spawn(number int) (*worker, error) {
-	path, b := s.binary, openBuild(s.binary)
-	if s.rolled {
-		path, b = s.good.path(), s.good.keep()
-	}
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -82,6 +84,13 @@ func (s *supervisor) spawn(number int) (*worker, error) {
 		return nil, err
 	}
 	defer w.Close()
+	var path string
+	var b *build
+	if s.rolled {
+		path, b = s.good.path(), s.good.keep()
+	} else {
+		path, b = s.binary, openBuild(s.binary)
+	}
 	cmd := exec.Command(path)
 	cmd.Args = s.Args
 	cmd.Env = append(systemd.Clean(s.Environ), fmt.Sprintf("%s=%d:%t:%s", workerVar, number, s.active == nil, s.dir()))
@@ -114,65 +123,88 @@ func reasonOf(err error) error {
 
 // attach has the channel of a worker read and written.
 func (s *supervisor) attach(w *worker, link *channel) {
-	w.link = link
-	w.out, w.sent = make(chan parcel, outgoing), make(chan struct{})
-	go deliver(link, w.out, w.sent)
-	go func() {
-		for {
-			m, files, err := link.receive()
-			switch {
-			case err == errPaused:
-				s.post(func() { s.paused(w) })
-				return
-			case err != nil:
-				s.post(func() { s.hungUp(w, link) })
-				return
-			}
-			s.post(func() { s.received(w, m, files) })
+	w.link, w.out = link, make(chan parcel, outgoing)
+	go s.deliver(w, link, w.out)
+	go s.listenTo(w, link)
+}
+
+// listenTo reads the channel of a worker.
+func (s *supervisor) listenTo(w *worker, link *channel) {
+	for {
+		m, files, err := link.receive()
+		switch {
+		case err == errPaused:
+			s.post(func() { s.paused(w) })
+			return
+		case err != nil:
+			s.post(func() { s.hungUp(w) })
+			return
 		}
-	}()
+		s.post(func() { s.received(w, m, files) })
+	}
 }
 
 // deliver sends what out holds.
-func deliver(link *channel, out <-chan parcel, sent chan<- struct{}) {
-	defer close(sent)
+func (s *supervisor) deliver(w *worker, link *channel, out <-chan parcel) {
 	for p := range out {
 		fds := make([]int, len(p.files))
 		for i, f := range p.files {
 			fds[i] = fdOf(f)
 		}
-		if err := link.send(p.message, fds...); err != nil {
+		err := link.send(p.message, fds...)
+		if err != nil && !errors.Is(err, errTooLong) {
 			link.close() // the reader sees the end
 		}
 		if !p.keep {
 			closeFiles(p.files)
 		}
+		s.post(func() {
+			w.unsent--
+			if errors.Is(err, errTooLong) {
+				s.log.Error("a worker cannot be told something", "worker", w.number, "error", err)
+			}
+			if p.then != nil {
+				p.then()
+			}
+		})
 	}
 }
 
 // send tells the worker something, and closes files.
-func (w *worker) send(m message, files ...*os.File) { w.post(parcel{m, files, false}) }
+func (w *worker) send(m message, files ...*os.File) { w.post(parcel{message: m, files: files}) }
 
 func (w *worker) post(p parcel) {
 	select {
 	case w.out <- p:
+		w.unsent++
 	default:
-		// It reads nothing.
+		// It reads nothing, or has ended.
 		w.link.close()
 		if !p.keep {
 			closeFiles(p.files)
 		}
+		if p.then != nil {
+			p.then()
+		}
 	}
 }
 
-// hungUp notes that a worker's channel has ended: because it is about to exit, or is not a child
-// and has. One that does neither is out of control.
-func (s *supervisor) hungUp(w *worker, link *channel) {
-	if w.link != link {
+// hungUp notes that a worker's channel has ended: because it is about to exit, or has. One that
+// does not is out of control.
+func (s *supervisor) hungUp(w *worker) {
+	if !slices.Contains(s.workers, w) {
 		return
 	}
+	w.hung = true
 	if !w.child {
+		p := w.process
+		w.process = nil
+		time.AfterFunc(s.Timing.Grace, func() { _ = errors.Join(p.Kill(), p.Release()) })
 		s.gone(w, nil)
+		return
+	}
+	if w.exit != nil {
+		s.gone(w, w.exit)
 		return
 	}
 	s.reap()
@@ -181,9 +213,25 @@ func (s *supervisor) hungUp(w *worker, link *channel) {
 	}
 	w.alarm(s, s.Timing.Grace, func() {
 		s.log.Error("worker closed its channel and did not end: it is killed", "worker", w.number, "pid", w.pid)
+		w.fails(ReasonCrash, "it closed its channel to the supervisor and did not end")
 		s.counts.Killed++
 		w.kill()
 	})
+}
+
+// lastWords is how long after its end what a worker has said last is waited for. It is there
+// already, unless a child of the worker has the channel open.
+const lastWords = time.Second
+
+// exited notes how a child has ended. It is gone once everything it has said was heard: why it has
+// ended, for one.
+func (s *supervisor) exited(w *worker, e *exit) {
+	w.exit = e
+	if w.hung {
+		s.gone(w, e)
+		return
+	}
+	w.alarm(s, lastWords, func() { s.gone(w, e) })
 }
 
 func (w *worker) enter(p Phase) { w.phase, w.since = p, time.Now() }
@@ -209,13 +257,44 @@ func (w *worker) stopAlarm() {
 	}
 }
 
-func (w *worker) kill() { _ = w.process.Kill() }
+// kill ends a worker. Whatever it still says is too late.
+func (w *worker) kill() {
+	w.killed = true
+	if w.exit == nil {
+		_ = w.process.Kill()
+	}
+}
+
+// fails notes why a worker will end, unless that is known.
+func (w *worker) fails(r Reason, why string) {
+	if w.failure.Error == "" {
+		w.failure = message{Reason: r, Error: why}
+	}
+}
+
+// limits are the bounds that a worker has told, and the usual ones where it has not.
+func (w *worker) limits() Limits {
+	l := w.hello.Limits
+	if l.Start <= 0 {
+		l.Start = defaultLimits.Start
+	}
+	if l.Drain <= 0 {
+		l.Drain = defaultLimits.Drain
+	}
+	if l.Draining <= 0 {
+		l.Draining = defaultLimits.Draining
+	}
+	return l
+}
 
 // release frees what the supervisor holds for a worker that has ended.
 func (w *worker) release() {
 	w.stopAlarm()
-	_ = w.process.Release()
+	if w.process != nil {
+		_ = w.process.Release()
+	}
 	close(w.out)
+	w.out = nil
 	w.link.close()
 	w.build.close()
 }
