@@ -185,6 +185,9 @@ func TestACommandThatIsInterruptedWaitsNoLonger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+		t.Errorf("asked for %q, %v", line, err)
+	}
 	cancel()
 	select {
 	case got := <-ended:

@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "slow":
 		chassis.Main(game(slow))
+	case "live":
+		chassis.Main(game(live))
 	case "broken":
 		chassis.Main(game(func(context.Context, *chassis.Service, gameConf) error { return errors.New("no journal") }))
 	}
