@@ -51,7 +51,12 @@ func (l *Link) Give(name string, c syscall.Conn) error {
 	}
 	m := message{Kind: kindConn, ID: id, Name: name}
 	var sent error
+	// A message of which only a part was sent is none. Then nothing else can be sent either.
+	_ = h.link.conn.SetWriteDeadline(time.Now().Add(patience))
 	err = raw.Control(func(fd uintptr) { sent = h.link.send(m, int(fd)) })
+	if sent != nil {
+		_ = h.link.conn.CloseWrite()
+	}
 	if err := errors.Join(err, sent); err != nil {
 		h.resolve(id, err)
 	}

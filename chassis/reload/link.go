@@ -220,7 +220,12 @@ func (l *Link) ask(ctx context.Context, m message) (message, []*os.File, error) 
 	case a := <-answers:
 		return a.message, a.files, nil
 	case <-gone:
-		return message{}, nil, errNoSupervisor
+		select {
+		case a := <-answers: // its last word
+			return a.message, a.files, nil
+		default:
+			return message{}, nil, errNoSupervisor
+		}
 	case <-ctx.Done():
 		return message{}, nil, fmt.Errorf("the supervisor does not answer: %w", context.Cause(ctx))
 	}
@@ -230,6 +235,11 @@ func (l *Link) ask(ctx context.Context, m message) (message, []*os.File, error) 
 func (l *Link) follow(up *channel) {
 	gone := make(chan struct{})
 	l.mu.Lock()
+	if l.finished {
+		l.mu.Unlock()
+		up.close()
+		return
+	}
 	if l.up != nil {
 		l.up.close()
 	}
@@ -260,17 +270,17 @@ func (l *Link) received(m message, files []*os.File) {
 		l.mu.Lock()
 		answers := l.answers[m.ID]
 		delete(l.answers, m.ID)
-		l.mu.Unlock()
 		if answers != nil {
-			answers <- reply{m, files}
-			return
+			answers <- reply{m, files} // under the lock, so that who gives up waiting finds it
+			files = nil
 		}
+		l.mu.Unlock()
 	case kindCommit, kindAdopt:
 		if f := first(files); f != nil {
 			go l.inherit(f)
 		}
 		if m.Kind == kindCommit {
-			l.commits <- struct{}{}
+			l.committed(m.Snapshots)
 		}
 		return
 	case kindDrain, kindHeir:
@@ -293,6 +303,23 @@ func (l *Link) received(m message, files []*os.File) {
 		go l.carryOn(m.Snapshots)
 	}
 	closeFiles(files)
+}
+
+// committed notes that this worker is the one that serves, from when on it can be taken over, and
+// what ended workers have counted.
+func (l *Link) committed(carry []Snapshot) {
+	l.mu.Lock()
+	if l.phase == Starting {
+		l.phase = Active
+	}
+	if len(carry) > 0 {
+		l.carry = &carry[0]
+	}
+	l.mu.Unlock()
+	select {
+	case l.commits <- struct{}{}:
+	default: // it was said before
+	}
 }
 
 // order has the worker drain; only the first order counts.
@@ -348,28 +375,37 @@ func (l *Link) Listen(ctx context.Context, name, network, address string) (net.L
 // serves. Then another one is started, to which this one can hand over. The error says that there
 // is no supervisor.
 func (l *Link) Failed(r Reason, err error) error {
-	return l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()})
+	if err := l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()}); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase == Active {
+		l.phase = Draining
+		l.closeSockets() // the supervisor has them
+	}
+	return nil
 }
 
 // Ready tells the supervisor that the worker can serve, and returns when it is to: from then on
 // it is the one that serves. Before that nothing may be accepted.
 func (l *Link) Ready(ctx context.Context) error {
-	if err := l.tell(message{Kind: kindReady}); err != nil {
-		return err
-	}
 	l.mu.Lock()
 	gone := l.gone
 	l.mu.Unlock()
+	if err := l.tell(message{Kind: kindReady}); err != nil {
+		return err
+	}
 	select {
 	case <-l.commits:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if !l.ordered {
-			l.phase = Active
-		}
 		return nil
 	case <-gone:
-		return errNoSupervisor
+		select {
+		case <-l.commits: // its last word; the one before drains
+			return nil
+		default:
+			return errNoSupervisor
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -457,8 +493,7 @@ func (l *Link) Leave(ctx context.Context, last []byte) error {
 
 // Close closes the link.
 func (l *Link) Close() {
-	if l.waiting != nil {
-		_ = l.waiting.Close()
+	if l.waiting != nil && l.waiting.Close() == nil { // the first time
 		_ = os.Remove(workerSocket(l.dir, l.number))
 	}
 	l.mu.Lock()

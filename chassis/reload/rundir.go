@@ -65,7 +65,7 @@ func makeDirectory(dir string) error {
 		return fmt.Errorf("run directory %s: it is not a directory", dir)
 	case ok && int(owner.Uid) != os.Getuid() && os.Getuid() != 0:
 		return fmt.Errorf("run directory %s: it belongs to user %d, not to %d", dir, owner.Uid, os.Getuid())
-	case info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0:
+	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("run directory %s: others may write in it (mode %v); want 0700 or 0755", dir, info.Mode().Perm())
 	}
 	return nil
@@ -122,6 +122,12 @@ func (e *InUseError) Error() string {
 // workerSocket is the path on which a worker waits for a new supervisor.
 func workerSocket(dir string, worker int) string {
 	return filepath.Join(dir, workerPrefix+strconv.Itoa(worker)+socketSuffix)
+}
+
+// numberOf is the number of the worker that waits at path, 0 when the path has none.
+func numberOf(path string) int {
+	n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), workerPrefix), socketSuffix))
+	return n
 }
 
 // workerSockets lists the sockets of workers, living or dead.

@@ -93,12 +93,11 @@ type opening struct {
 	socket *socket
 }
 
-// open returns the socket that the starting worker asks for. Each is for one name: a worker that
-// asks for an address twice learns that it is in use.
+// open returns the socket that the starting worker asks for.
 func (s *sockets) open(name socketName) (*socket, error) {
-	found := s.find(func(have *socket) bool { return have.socketName == name })
+	found := s.find(s.current, func(have *socket) bool { return have.socketName == name })
 	if found == nil {
-		found = s.find(func(have *socket) bool { return have.sameAddress(name) })
+		found = s.find(s.current, func(have *socket) bool { return have.sameAddress(name) })
 	}
 	if found == nil {
 		found = s.inherit(name)
@@ -113,8 +112,9 @@ func (s *sockets) open(name socketName) (*socket, error) {
 	return found, nil
 }
 
-func (s *sockets) find(match func(*socket) bool) *socket {
-	for _, have := range s.current {
+// find returns the first of list that matches and that the starting worker does not have yet.
+func (s *sockets) find(list []*socket, match func(*socket) bool) *socket {
+	for _, have := range list {
 		if match(have) && !slices.ContainsFunc(s.next, func(o opening) bool { return o.socket == have }) {
 			return have
 		}
@@ -122,17 +122,40 @@ func (s *sockets) find(match func(*socket) bool) *socket {
 	return nil
 }
 
-// inherit finds what the service manager has opened for name: a socket of that name, or without
-// a name at that address.
+// inherit takes what the service manager has opened for name: a socket of that name, or else one
+// at that address.
 func (s *sockets) inherit(name socketName) *socket {
-	for i, have := range s.inherited {
-		if have.Name == name.Name || have.Name == "" && have.Address == boundAddress(name) {
-			s.inherited = append(s.inherited[:i:i], s.inherited[i+1:]...)
-			have.Network, have.Address = name.Network, name.Address
-			return have
+	found := s.find(s.inherited, func(have *socket) bool { return have.Name == name.Name })
+	if found == nil {
+		found = s.find(s.inherited, func(have *socket) bool { return have.Address == boundAddress(name) })
+	}
+	s.inherited = slices.DeleteFunc(s.inherited, func(have *socket) bool { return have == found })
+	return found
+}
+
+// adopt makes f, which a worker that was taken over listens on, one of the current sockets. When
+// the service manager has handed it in as well, its own is the one.
+func (s *sockets) adopt(name socketName, f *os.File) {
+	sock := s.inherit(name)
+	if sock == nil {
+		sock = &socket{file: f}
+	} else {
+		_ = f.Close()
+	}
+	sock.socketName = name
+	s.current = append(s.current, sock)
+}
+
+// disown undoes adopt for all.
+func (s *sockets) disown() {
+	for _, have := range s.current {
+		if have.foreign {
+			s.inherited = append(s.inherited, have)
+		} else {
+			_ = have.file.Close()
 		}
 	}
-	return nil
+	s.current = nil
 }
 
 // boundAddress is how the kernel would write an address.

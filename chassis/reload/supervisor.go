@@ -112,21 +112,21 @@ type supervisor struct {
 	last     *Outcome
 	counts   Counts
 
-	pending  bool            // a reload was asked for that cannot begin yet
-	waiters  []func(Outcome) // told how the reload under way ends
-	queued   []func(Outcome) // told how the one after it ends
-	crashes  int             // in a row
-	restart  *time.Timer     // of the next start after a crash
-	good     *build          // to roll back to; nil when there is none
-	rolled   bool            // workers are started from good
-	upgrade  bool            // replace this process once the active worker's build is proven
-	replacing *time.Timer    // set while channels are made to stand still for that; its end gives it up
-	stopping time.Time       // when the stop was asked for; zero before
-	failed   bool            // the exit code is to be 1
-	code     int             // exit code, when nothing was ever ready
-	stopped  []func()        // told when everything has ended
-	signals  chan os.Signal
-	children chan os.Signal // SIGCHLD: of several one is enough
+	pending   bool            // a reload was asked for that cannot begin yet
+	waiters   []func(Outcome) // told how the reload under way ends
+	queued    []func(Outcome) // told how the one after it ends
+	crashes   int             // in a row
+	restart   *time.Timer     // of the next start after a crash
+	good      *build          // to roll back to; nil when there is none
+	rolled    bool            // workers are started from good
+	upgrade   bool            // replace this process once the active worker's build is proven
+	replacing *time.Timer     // set while channels are made to stand still for that; its end gives it up
+	stopping  time.Time       // when the stop was asked for; zero before
+	failed    bool            // the exit code is to be 1
+	code      int             // exit code, when nothing was ever ready
+	stopped   []func()        // told when everything has ended
+	signals   chan os.Signal
+	children  chan os.Signal // SIGCHLD: of several one is enough
 }
 
 // Supervise runs the daemon under a supervisor, which this process becomes, until the service has
@@ -324,29 +324,20 @@ func (s *supervisor) reload(done func(Outcome)) {
 	if done == nil {
 		done = func(Outcome) {}
 	}
-	switch {
-	case !s.stopping.IsZero():
+	if !s.stopping.IsZero() {
 		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
-	case s.starting != nil, s.active == nil, s.replacing != nil, s.draining() >= s.limits.Draining:
-		// What starts now may have read what was changed since: only one that starts later has
-		// surely not.
-		s.pending = true
-		s.queued = append(s.queued, done)
-		if s.active == nil && s.starting == nil {
-			s.next()
-		}
-	default:
-		s.pending = true
-		s.queued = append(s.queued, done)
-		s.take()
-		s.tell(s.notify.Reloading())
-		s.start()
+		return
 	}
+	// What starts now may have read what was changed since: only one that starts later has surely
+	// not.
+	s.pending = true
+	s.queued = append(s.queued, done)
+	s.next()
 }
 
 // next begins what had to wait.
 func (s *supervisor) next() {
-	if s.starting != nil || !s.stopping.IsZero() {
+	if s.starting != nil || s.replacing != nil || !s.stopping.IsZero() {
 		return
 	}
 	switch {

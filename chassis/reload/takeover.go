@@ -64,6 +64,7 @@ func (s *supervisor) takeOver() {
 		return
 	}
 	for _, path := range workerSockets(s.Directory) {
+		s.number = max(s.number, numberOf(path)) // of one that cannot be taken over, too
 		if err := s.takeOverAt(path); err != nil {
 			s.log.Warn("a worker could not be taken over", "socket", path, "error", err)
 		}
@@ -72,6 +73,16 @@ func (s *supervisor) takeOver() {
 	for _, w := range s.workers {
 		s.number = max(s.number, w.number)
 		s.log.Info("took a worker over", "worker", w.number, "pid", w.pid, "phase", string(w.phase))
+		switch {
+		case w == s.active:
+		case w.phase == Active && s.active != nil:
+			// The supervisor died when the next one had been told to serve and this one not yet to drain.
+			s.pair(w, s.active, message{Kind: kindDrain}, message{Kind: kindAdopt})
+			s.drainBy(w, w.limits().Drain)
+		default:
+			w.heirless = true
+			s.drainBy(w, w.limits().Drain)
+		}
 	}
 	if s.active != nil {
 		s.tell(s.notify.Ready(fmt.Sprintf("worker %d serves, process %d", s.active.number, s.active.pid)))
@@ -90,10 +101,12 @@ func (s *supervisor) takeOverAt(path string) error {
 	if err != nil {
 		return err
 	}
-	conn := c.(*net.UnixConn)
-	link := newChannel(conn)
-	_ = conn.SetReadDeadline(time.Now().Add(takeoverTimeout))
+	link := newChannel(c.(*net.UnixConn))
+	late := time.AfterFunc(takeoverTimeout, link.close)
 	m, files, err := link.receive()
+	if !late.Stop() && err == nil {
+		err = os.ErrDeadlineExceeded
+	}
 	if err == nil && (m.Kind != kindHello || m.Hello == nil) {
 		err = fmt.Errorf("it said %q first", m.Kind)
 	}
@@ -102,28 +115,29 @@ func (s *supervisor) takeOverAt(path string) error {
 		link.close()
 		return err
 	}
-	_ = conn.SetReadDeadline(time.Time{})
 	process, err := os.FindProcess(m.PID)
 	if err != nil {
 		closeFiles(files)
 		link.close()
 		return err
 	}
-	w := &worker{number: m.Hello.Worker, pid: m.PID, process: process, started: m.Hello.Started, hello: *m.Hello, heirless: m.Hello.Phase == Draining}
+	w := &worker{number: m.Hello.Worker, pid: m.PID, process: process, started: m.Hello.Started, hello: *m.Hello}
 	w.enter(m.Hello.Phase)
 	s.workers = append(s.workers, w)
 	s.counts.Takeovers++
 	s.attach(w, link)
-	if w.phase != Active || s.active != nil {
+	if c := m.Hello.Carry; c != nil && (s.books.carry == nil || c.Worker > s.books.carry.Worker) {
+		s.books.carry = c
+	}
+	if w.phase != Active || s.active != nil && s.active.number > w.number {
 		closeFiles(files)
-		w.alarm(s, w.hello.Limits.Drain+s.Timing.Grace, w.kill)
 		return nil
 	}
-	s.active, s.limits = w, w.hello.Limits
-	s.books.carry = m.Hello.Carry
+	s.active, s.limits = w, w.limits()
+	s.sockets.disown() // those of an older one
 	for i, f := range files {
 		if i < len(m.Hello.Sockets) {
-			s.sockets.current = append(s.sockets.current, &socket{socketName: m.Hello.Sockets[i], file: f})
+			s.sockets.adopt(m.Hello.Sockets[i], f)
 		} else {
 			_ = f.Close()
 		}

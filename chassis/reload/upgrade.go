@@ -29,6 +29,7 @@ const (
 // state is what a supervisor knows, for the one that takes its place. Descriptors are numbers; 0
 // is none.
 type state struct {
+	Directory string        `json:"directory"`
 	Started   time.Time     `json:"started"`
 	Number    int           `json:"number"`
 	Sockets   []socketState `json:"sockets"`
@@ -41,6 +42,7 @@ type state struct {
 	Counts    Counts        `json:"counts"`
 	Lock      int           `json:"lock"`
 	Control   int           `json:"control"`
+	Good      int           `json:"good"`
 }
 
 type socketState struct {
@@ -58,6 +60,7 @@ type workerState struct {
 	Started  time.Time `json:"started"`
 	Since    time.Time `json:"since"`
 	Hello    hello     `json:"hello"`
+	Final    bool      `json:"final"`
 	Heirless bool      `json:"heirless"`
 	Snapshot *Snapshot `json:"snapshot"`
 	Build    int       `json:"build"`
@@ -74,9 +77,13 @@ func (s *supervisor) upgradeSelf() {
 	s.reload(func(o Outcome) { s.upgrade = o.Error == "" })
 }
 
-// pauseToReplace has all channels stop between two messages; replace follows when they have.
+// replaceTimeout is how long channels may take to stand still.
+const replaceTimeout = 2 * time.Second
+
+// pauseToReplace has all channels stop between two messages; tryToReplace follows when they have.
+// Nothing is started meanwhile.
 func (s *supervisor) pauseToReplace() {
-	if s.active == nil || s.starting != nil || !s.stopping.IsZero() || !s.active.build.current() {
+	if !s.active.build.current() {
 		return // whoever asked can ask again
 	}
 	if err := s.check(); err != nil {
@@ -86,6 +93,9 @@ func (s *supervisor) pauseToReplace() {
 	for _, w := range s.workers {
 		w.link.pause()
 	}
+	s.replacing = time.AfterFunc(replaceTimeout, func() {
+		s.post(func() { s.stay(errors.New("a worker does not let go of its channel")) })
+	})
 }
 
 // Check answers a supervisor that wants to know whether this binary can take its place.
@@ -100,6 +110,7 @@ func (s *supervisor) check() error {
 	cmd := exec.CommandContext(ctx, s.binary)
 	cmd.Args = s.Args
 	cmd.Env = append(slices.Clone(s.Environ), checkVar+"=1")
+	cmd.WaitDelay = time.Second // should a child of it keep the pipe
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.binary, err)
@@ -112,41 +123,67 @@ func (s *supervisor) check() error {
 	return nil
 }
 
-// paused notes that a worker's channel stands still. When all do, this process is replaced.
+// paused notes that a worker's channel stands still.
 func (s *supervisor) paused(w *worker) {
+	if s.replacing == nil { // given up meanwhile
+		go s.listenTo(w, w.link)
+		return
+	}
 	w.paused = true
-	if !slices.ContainsFunc(s.workers, func(w *worker) bool { return !w.paused }) {
-		err := s.replace()
-		s.log.Error("the supervisor stays as it is", "error", err)
-		s.resumeLinks()
-		s.next()
-	}
 }
 
-// resumeLinks has the channels go on that were paused.
-func (s *supervisor) resumeLinks() {
-	for _, w := range s.workers {
-		w.link.resume()
-		if w.paused {
-			w.paused = false
-			s.attach(w, w.link)
-		}
+// tryToReplace replaces this process once all channels stand still and nothing has happened that
+// nobody has acted on: what this process knows and has not written down is lost.
+func (s *supervisor) tryToReplace() {
+	if s.replacing == nil {
+		return
 	}
-}
-
-// replace executes the binary in place of this process. It returns only when that failed.
-func (s *supervisor) replace() error {
-	if s.starting != nil || s.active == nil || !s.stopping.IsZero() {
-		return errors.New("something else has happened meanwhile")
+	if s.pending || s.active == nil || !s.stopping.IsZero() {
+		s.upgrade = s.pending
+		s.stay(errors.New("something else has happened meanwhile"))
+		return
+	}
+	if slices.ContainsFunc(s.workers, func(w *worker) bool { return !w.paused && !w.hung }) {
+		return
 	}
 	for _, g := range s.books.gathers {
 		g.missing = nil
 	}
 	s.answerGathers()
-	for _, w := range s.workers {
-		close(w.out)
-		<-w.sent
+	if slices.ContainsFunc(s.workers, func(w *worker) bool { return w.unsent > 0 }) || !s.idle() {
+		return // the loop comes by again
 	}
+	s.stay(s.replace())
+}
+
+// idle reports whether nothing waits to be acted on.
+func (s *supervisor) idle() bool {
+	return len(s.events) == 0 && len(s.signals) == 0 && len(s.children) == 0
+}
+
+// stay has everything go on that was paused.
+func (s *supervisor) stay(why error) {
+	if s.replacing == nil {
+		return
+	}
+	s.log.Error("the supervisor stays as it is", "error", why)
+	s.replacing.Stop()
+	s.replacing = nil
+	for _, w := range s.workers {
+		w.link.resume()
+		if w.paused {
+			w.paused = false
+			go s.listenTo(w, w.link)
+		}
+	}
+	s.next()
+}
+
+// errBusy says that a signal came in the last moment.
+var errBusy = errors.New("a signal came meanwhile")
+
+// replace executes the binary in place of this process. It returns only when that failed.
+func (s *supervisor) replace() error {
 	k := &keeper{}
 	defer k.close()
 	st, err := s.state(k)
@@ -158,7 +195,6 @@ func (s *supervisor) replace() error {
 		return err
 	}
 	defer f.Close()
-	s.counts.Upgrades++
 	env := append(slices.Clone(s.Environ), fmt.Sprintf("%s=%d", stateVar, k.keep(f)))
 	if k.err != nil {
 		return k.err
@@ -167,10 +203,11 @@ func (s *supervisor) replace() error {
 	// Until the new program listens to signals, their default would end the process. What is
 	// ignored is lost; the reload that follows makes up for a SIGHUP.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
-	err = syscall.Exec(s.binary, s.Args, env)
-	s.listenForSignals()
-	s.counts.Upgrades--
-	return fmt.Errorf("execute %s: %w", s.binary, err)
+	defer s.listenForSignals()
+	if len(s.signals) > 0 {
+		return errBusy
+	}
+	return fmt.Errorf("execute %s: %w", s.binary, syscall.Exec(s.binary, s.Args, env))
 }
 
 // fill writes b to f.
@@ -215,7 +252,7 @@ func (k *keeper) close() {
 // state collects what the next supervisor needs to know.
 func (s *supervisor) state(k *keeper) ([]byte, error) {
 	st := state{
-		Started: s.started, Number: s.number, Limits: s.limits, Carry: s.books.carry, Ended: s.books.ended,
+		Directory: s.Directory, Started: s.started, Number: s.number, Limits: s.limits, Carry: s.books.carry, Ended: s.books.ended,
 		Last: s.last, Counts: s.counts,
 	}
 	st.Counts.Upgrades++
@@ -228,12 +265,15 @@ func (s *supervisor) state(k *keeper) ([]byte, error) {
 	for _, w := range s.workers {
 		ws := workerState{
 			Number: w.number, PID: w.pid, Child: w.child, Link: k.keep(w.link.conn), Phase: w.phase,
-			Started: w.started, Since: w.since, Hello: w.hello, Heirless: w.heirless, Snapshot: w.snapshot,
+			Started: w.started, Since: w.since, Hello: w.hello, Heirless: w.heirless, Snapshot: w.snapshot, Final: w.final,
 		}
 		if w.build != nil {
 			ws.Build = k.keep(w.build.file)
 		}
 		st.Workers = append(st.Workers, ws)
+	}
+	if s.good != nil {
+		st.Good = k.keep(s.good.file)
 	}
 	if s.lock != nil {
 		st.Lock, st.Control = k.keep(s.lock), k.keep(s.control)
@@ -277,12 +317,19 @@ func (s *supervisor) restore(fd string) error {
 		return err
 	}
 	s.started, s.number, s.limits, s.last, s.counts = st.Started, st.Number, st.Limits, st.Last, st.Counts
-	s.books.carry, s.books.ended = st.Carry, st.Ended
+	s.Directory, s.books.carry, s.books.ended = st.Directory, st.Carry, st.Ended
+	if st.Good != 0 {
+		s.good = restoreBuild(s.binary, take(st.Good))
+	}
 	if s.counts.Failed == nil {
 		s.counts.Failed = map[Reason]uint64{}
 	}
 	for _, sock := range st.Sockets {
-		s.sockets.current = append(s.sockets.current, &socket{sock.socketName, take(sock.FD), sock.Foreign})
+		kept := &socket{sock.socketName, take(sock.FD), sock.Foreign}
+		s.sockets.current = append(s.sockets.current, kept)
+		if !kept.foreign && s.notify.Enabled() {
+			s.stored[kept.Name] = kept
+		}
 	}
 	for _, sock := range st.Inherited {
 		s.sockets.inherited = append(s.sockets.inherited, &socket{sock.socketName, take(sock.FD), sock.Foreign})
@@ -323,7 +370,7 @@ func (s *supervisor) restoreWorker(ws workerState) error {
 	}
 	w := &worker{
 		number: ws.Number, pid: ws.PID, process: process, child: ws.Child, phase: ws.Phase, started: ws.Started,
-		since: ws.Since, hello: ws.Hello, heirless: ws.Heirless, snapshot: ws.Snapshot,
+		since: ws.Since, hello: ws.Hello, heirless: ws.Heirless, snapshot: ws.Snapshot, final: ws.Final,
 	}
 	if ws.Build != 0 {
 		w.build = restoreBuild(s.binary, take(ws.Build))
@@ -334,7 +381,7 @@ func (s *supervisor) restoreWorker(ws workerState) error {
 		s.active = w
 		w.alarm(s, s.Timing.Good, func() { s.proven(w) })
 	} else {
-		w.alarm(s, time.Until(w.since.Add(w.hello.Limits.Drain+s.Timing.Grace)), func() { s.overdue(w) })
+		w.alarm(s, time.Until(w.since.Add(w.limits().Drain+s.Timing.Grace)), func() { s.overdue(w) })
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ const (
 	maxFiles   = 128      // descriptors beside one message; a kernel takes 253
 )
 
-// channel carries messages. One goroutine receives; sending is safe for concurrent use.
+// channel carries messages. Its read deadline is for pause alone. One goroutine receives; sending is safe for concurrent use.
 type channel struct {
 	conn   *net.UnixConn
 	mu     sync.Mutex // held while a message is written
@@ -65,6 +65,9 @@ func socketPair() (a, b *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "socketpair"), os.NewFile(uintptr(fds[1]), "socketpair"), nil
 }
 
+// errTooLong is the error of send when nothing was sent, and other messages can be.
+var errTooLong = errors.New("too long")
+
 // send writes m and the descriptors that travel with it, which stay the caller's. It blocks while
 // the other side does not read.
 func (c *channel) send(m message, files ...int) error {
@@ -73,7 +76,7 @@ func (c *channel) send(m message, files ...int) error {
 		return fmt.Errorf("message %s: %w", m.Kind, err)
 	}
 	if len(body) > maxMessage {
-		return fmt.Errorf("message %s: %d bytes, the bound is %d", m.Kind, len(body), maxMessage)
+		return fmt.Errorf("message %s: %w: %d bytes, the bound is %d", m.Kind, errTooLong, len(body), maxMessage)
 	}
 	b := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
 	c.mu.Lock()
@@ -121,13 +124,13 @@ func (c *channel) resume() {
 // receive reads the next message; io.EOF when the other side is gone. The descriptors that came
 // with it are the caller's.
 func (c *channel) receive() (message, []*os.File, error) {
-	if c.paused.Load() {
-		return message{}, nil, errPaused
-	}
 	var head [4]byte
 	n, files, err := c.receiveFiles(head[:])
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.paused.Load() {
-		return message{}, nil, errPaused
+	for errors.Is(err, os.ErrDeadlineExceeded) {
+		if c.paused.Load() {
+			return message{}, nil, errPaused
+		}
+		n, files, err = c.receiveFiles(head[:]) // it was resumed in this moment
 	}
 	if err == nil {
 		err = c.receiveRest(head[n:])
@@ -154,7 +157,7 @@ func (c *channel) receive() (message, []*os.File, error) {
 func (c *channel) receiveRest(b []byte) error {
 	for {
 		n, err := io.ReadFull(c.conn, b)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.paused.Load() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 		b = b[n:]
