@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "lossd":
 		chassis.Main(target.Spec)
+	case "impatient":
+		runImpatient()
 	}
 }
 
@@ -305,9 +307,19 @@ const (
 // calm is how long traffic flows before the first reload and after the last.
 const calm = 300 * time.Millisecond
 
-// reloads replaces the worker n times under load, one every interval, and lets the last old one end.
-func (d *daemon) reloads(l *lossbench.Load, n int, interval time.Duration) {
+// reloadsVariable is the number of reloads for a long run.
+const reloadsVariable = "FAULTS_RELOADS"
+
+// reloads replaces the worker n times under load, or as often as the environment says, once every interval,
+// and lets the last old one end. It returns how often that was.
+func (d *daemon) reloads(l *lossbench.Load, n int, interval time.Duration) int {
 	d.t.Helper()
+	if text := os.Getenv(reloadsVariable); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			d.t.Fatalf("%s: want a number of reloads, got %q", reloadsVariable, text)
+		}
+	}
 	pause(calm)
 	for range n {
 		next := time.After(interval)
@@ -318,6 +330,7 @@ func (d *daemon) reloads(l *lossbench.Load, n int, interval time.Duration) {
 	}
 	d.settled()
 	pause(calm)
+	return n
 }
 
 // lossless stops the load and wants that something was asked and that nothing failed.
@@ -334,9 +347,12 @@ func lossless(t *testing.T, l *lossbench.Load) []lossbench.Result {
 }
 
 // page is what the admin listener answers; status 0 when nobody does.
-func (d *daemon) page(path string) (status int, text string) {
+func (d *daemon) page(path string) (status int, text string) { return get("http://" + d.admin + path) }
+
+// get asks on a connection of its own; status 0 when nobody answers.
+func get(url string) (status int, text string) {
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get("http://" + d.admin + path)
+	res, err := client.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -355,15 +371,21 @@ func (d *daemon) metrics() map[string]float64 {
 	if status != http.StatusOK {
 		d.t.Fatalf("/metrics: %d %s", status, text)
 	}
+	return samplesOf(d.t, text)
+}
+
+func samplesOf(t *testing.T, text string) map[string]float64 {
+	t.Helper()
 	samples := map[string]float64{}
 	for line := range strings.Lines(text) {
-		i := strings.LastIndexByte(strings.TrimSpace(line), ' ')
+		line = strings.TrimSuffix(line, "\n")
+		i := strings.LastIndexByte(line, ' ')
 		if i < 0 || line[0] == '#' {
 			continue
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(line[i:]), 64)
+		v, err := strconv.ParseFloat(line[i+1:], 64)
 		if err != nil {
-			d.t.Fatalf("/metrics: %q", line)
+			t.Errorf("/metrics: %q", line)
 		}
 		samples[line[:i]] = v
 	}

@@ -19,6 +19,10 @@ func suffer(ctx context.Context, s *chassis.Service, fault string) error {
 	switch fault {
 	case "panic":
 		panic("fault: panic in Setup")
+	case "crash":
+		go func() { panic("fault: panic beside Setup") }()
+		<-ctx.Done()
+		return ctx.Err()
 	case "error":
 		return errors.New("fault: Setup fails")
 	case "hang":

@@ -38,6 +38,8 @@ func (srv *server) router() *chassis.Router {
 	r.Handle("POST /work", srv.work)
 	r.Handle("GET /sse", srv.events, chassis.Stream())
 	r.Handle("GET /ws", srv.echo, chassis.Stream())
+	r.Handle("GET /child", srv.child)
+	r.Handle("GET /orphan", srv.orphan)
 	return r
 }
 

@@ -8,6 +8,8 @@
 //	GET, POST /work   reads the body and answers "<pid> <bytes read>"
 //	GET /sse          an event every 50 ms; says "event: reconnect" and ends when the service drains
 //	GET /ws           a websocket that echoes; closed with 1012 (service restart) when the service drains
+//	GET /child        starts a process and answers what it has inherited beside its standard descriptors
+//	GET /orphan       leaves a process behind that has no parent and soon ends
 //	loss.Echo/Unary   echoes a google.protobuf.StringValue
 //	loss.Echo/Bidi    echoes every message; sends [Moving] when the service drains, after which the
 //	                  client half-closes and gets what is outstanding
@@ -39,15 +41,18 @@ type Config struct {
 	GRPC  grpcserver.Config  `config:"grpc"`
 	Seed  uint64             `config:"seed" doc:"what the mix of handler times is drawn from"`
 	// Fault is what goes wrong: "panic", "error" and "hang" in Setup (the last until Setup is
-	// given up), "die" with exit code 1 shortly after the service is ready, "deaf" with a route
+	// given up), "crash" by a panic in another goroutine meanwhile, "die" with exit code 1 shortly after the service is ready, "deaf" with a route
 	// /deaf whose handler does not heed its context. "" is nothing.
-	Fault string `config:"fault" doc:"what goes wrong: panic, error, hang, die, deaf, or nothing"`
+	Fault string `config:"fault" doc:"what goes wrong: panic, crash, error, hang, die, deaf, or nothing"`
 	// FaultFile names a file that holds a fault as above. It wins over Fault unless it is empty
 	// or absent. So the worker that a running daemon starts next can get another.
 	FaultFile string `config:"fault_file" doc:"file that holds a fault, read at each start"`
+	// LeaseFile names a file to which only one process of the service appends at a time: "<pid>
+	// open", "<pid> held" every 2 ms, "<pid> close". Empty is none.
+	LeaseFile string `config:"lease_file" doc:"file that one process at a time appends to"`
 }
 
-var faults = []string{"", "panic", "error", "hang", "die", "deaf"}
+var faults = []string{"", "panic", "crash", "error", "hang", "die", "deaf"}
 
 // Validate refuses faults that there are not.
 func (c *Config) Validate() error {
@@ -86,6 +91,9 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 		if err := suffer(ctx, s, fault); err != nil {
 			return err
 		}
+	}
+	if cfg.LeaseFile != "" {
+		share(s, cfg.LeaseFile)
 	}
 	srv := newServer(s, cfg.Seed)
 	router := srv.router()

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -248,7 +250,7 @@ func TestFaultsInSetupKeepItFromStarting(t *testing.T) {
 		{"an error", "error", "", "fault: Setup fails"},
 		{"an error from the file", "", "error\n", "fault: Setup fails"},
 		{"the file wins", "panic", "error", "fault: Setup fails"},
-		{"an unknown fault", "flood", "", `want one of panic, error, hang, die, deaf, or none, got "flood"`},
+		{"an unknown fault", "flood", "", `want one of panic, crash, error, hang, die, deaf, or none, got "flood"`},
 		{"an unknown fault in the file", "", "flood", `got "flood"`},
 	} {
 		write(c.file)
@@ -314,11 +316,102 @@ func TestADeafHandlerGoesOnWithoutItsCaller(t *testing.T) {
 func TestAServiceThatDiesExitsWith1(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	c := exec.CommandContext(ctx, os.Args[0], "-fault=die", "-http.addr=127.0.0.1:0", "-grpc.addr=127.0.0.1:0", "-access_log.path=off")
+	c := exec.CommandContext(ctx, os.Args[0], "-inprocess", "-fault=die", "-http.addr=127.0.0.1:0", "-grpc.addr=127.0.0.1:0", "-access_log.path=off")
 	c.Env = append(os.Environ(), daemonVariable+"=1")
 	out, err := c.CombinedOutput()
 	if c.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "ready") {
 		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+func TestAServiceThatCrashesSaysSo(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c := exec.CommandContext(ctx, os.Args[0], "-inprocess", "-fault=crash", "-http.addr=127.0.0.1:0", "-grpc.addr=127.0.0.1:0", "-access_log.path=off")
+	c.Env = append(os.Environ(), daemonVariable+"=1")
+	out, err := c.CombinedOutput()
+	if c.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "panic: fault: panic beside Setup") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+func TestTheLeaseIsWrittenToWhileItIsHeld(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lease")
+	lines := func() []string {
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(string(text)), "\n")
+	}
+	i, err := start(t, func(c *target.Config) { c.LeaseFile = file })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(lines()) < 5; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("lines %q", lines())
+		}
+	}
+	if err := i.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	pid, all := fmt.Sprint(os.Getpid()), lines()
+	for n, line := range all {
+		want := pid + " held"
+		switch n {
+		case 0:
+			want = pid + " open"
+		case len(all) - 1:
+			want = pid + " close"
+		}
+		if line != want {
+			t.Errorf("line %d is %q, want %q", n+1, line, want)
+		}
+	}
+	i, err = start(t, func(c *target.Config) { c.LeaseFile = filepath.Dir(file) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-i.Done()
+	if err := i.Err(); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("a folder: %v", err)
+	}
+}
+
+func TestAChildShowsWhatItHasInherited(t *testing.T) {
+	t.Setenv("LISTEN_FDS_TEST", "1")
+	url := "http://" + service(t).Addr("http").String() + "/child"
+	status, text := ask(t, "GET", url, "")
+	if status != 200 || !strings.Contains(text, "LISTEN_FDS_TEST=1\n") || strings.Contains(text, "/lossd.leak") {
+		t.Errorf("%d %q", status, text)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "lossd.leak"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := syscall.Dup(int(f.Fd())) // which children inherit
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if status, text := ask(t, "GET", url, ""); status != 200 || !strings.Contains(text, fmt.Sprintf("%d %s\n", fd, f.Name())) {
+		t.Errorf("%d %q, want descriptor %d", status, text, fd)
+	}
+	t.Setenv("PATH", "")
+	if status, _ := ask(t, "GET", url, ""); status != 500 {
+		t.Errorf("without a program to start: status %d, want 500", status)
+	}
+}
+
+func TestAnOrphanIsLeftBehind(t *testing.T) {
+	begin := time.Now()
+	if status, _ := ask(t, "GET", "http://"+service(t).Addr("http").String()+"/orphan", ""); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("answered after %v", took)
 	}
 }
 

@@ -1,0 +1,81 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/reload"
+)
+
+const hour = int(time.Hour / time.Millisecond)
+
+// Row 25.
+func TestAHandlerThatHeedsNothingDelaysNoReload(t *testing.T) {
+	t.Parallel()
+	p := deploy(t)
+	p.configure(deaf)
+	const timeout = 500 * time.Millisecond
+	d := start(t, p.options("-drain.timeout="+timeout.String(), "-reload.max_draining=2"))
+	l := d.load(nil, traffic...)
+	pause(calm)
+	inside := d.begin(hour)
+	old := d.active()
+	begin := time.Now()
+	d.reload()
+	d.goodReload()
+	if !alive(old) {
+		t.Error("the worker with the handler has ended before its time")
+	}
+	d.until("the worker with the handler has ended", func() bool { return !alive(old) })
+	took := time.Since(begin)
+	t.Logf("the worker ended after %v", took)
+	if took < timeout {
+		t.Errorf("the worker ended after %v, want the time to drain, %v", took, timeout)
+	}
+	if finish(inside) == nil {
+		t.Error("the answer was finished")
+	}
+	d.settled()
+	if c := d.status().Counts; c.Reloads != 2 || c.Killed != 0 {
+		t.Errorf("counts %+v, want 2 reloads and nobody killed", c)
+	}
+	if n := sum(d.metrics(), "drain_cut_total"); n != 1 {
+		t.Errorf("%v connections were cut, want 1", n)
+	}
+	pause(calm)
+	lossless(t, l)
+	d.stop()
+}
+
+// Row 25, of a worker that does not even notice that its time is over.
+func TestAWorkerThatStandsStillIsKilled(t *testing.T) {
+	t.Parallel()
+	p := deploy(t)
+	p.configure(deaf)
+	d := start(t, p.options("-drain.timeout=500ms", "-reload.max_draining=1"))
+	l := d.load(nil, traffic...)
+	pause(calm)
+	d.begin(hour)
+	old := d.active()
+	d.reload()
+	d.until("only what heeds nothing is left", func() bool { return len(phases(d.status())[reload.Draining]) == 1 })
+	pause(calm) // what can leave has left
+	if err := syscall.Kill(old, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	d.goodReload() // waits for its place
+	t.Logf("the reload waited %v", time.Since(begin))
+	if alive(old) {
+		t.Error("two workers drain, with a bound of one")
+	}
+	d.settled()
+	if c := d.status().Counts; c.Reloads != 2 || c.Killed != 1 {
+		t.Errorf("counts %+v, want 2 reloads and one killed", c)
+	}
+	lossless(t, l)
+	d.stop()
+}
