@@ -7,5 +7,5 @@
 // are about: traffic_*_test.go for kinds of clients, process_*_test.go for what happens to processes.
 //
 //	go test ./tools/lossbench/faults
-//	go test -v -run Idle ./tools/lossbench/faults   # with the figures
+//	FAULTS_RELOADS=50 go test -v -run Loses ./tools/lossbench/faults   # for longer, with the figures
 package faults
