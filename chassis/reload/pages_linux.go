@@ -15,7 +15,7 @@ import (
 // service are initialised in it. They are clean copies of a file, and read again when they are
 // used.
 func dropPages() {
-	f, err := os.Open("/proc/self/maps")
+	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
@@ -24,25 +24,33 @@ func dropPages() {
 	if err != nil {
 		return
 	}
-	for _, m := range readOnly(f, program) {
+	for _, m := range clean(f, program) {
 		// Without the package's own bookkeeping, which is for mappings that it made.
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m[0], m[1]-m[0], unix.MADV_DONTNEED)
 	}
 }
 
-// readOnly lists the mappings of a file that cannot be written to, as proc_pid_maps(5) has them.
-func readOnly(maps io.Reader, file string) [][2]uintptr {
+// clean lists the mappings of a file that cannot be written to and never were: what the dynamic
+// linker has relocated is protected against writing afterwards (in position-independent programs,
+// and those that use C) and would be lost. smaps is as proc_pid_smaps(5) has it.
+func clean(smaps io.Reader, file string) [][2]uintptr {
 	var found [][2]uintptr
-	lines := bufio.NewScanner(maps)
+	var mapping [2]uintptr
+	var candidate bool
+	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
 		var from, to uintptr
 		var mode string
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || strings.Join(fields[5:], " ") != file {
-			continue
-		}
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); n == 3 && strings.HasPrefix(mode, "r") && mode[1] == '-' {
-			found = append(found, [2]uintptr{from, to})
+		switch n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); {
+		case n == 3:
+			mapping = [2]uintptr{from, to}
+			candidate = len(fields) >= 6 && strings.Join(fields[5:], " ") == file && strings.HasPrefix(mode, "r") && mode[1] == '-'
+		case candidate && len(fields) == 3 && fields[0] == "Anonymous:":
+			if fields[1] == "0" {
+				found = append(found, mapping)
+			}
+			candidate = false
 		}
 	}
 	return found
