@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -159,29 +160,61 @@ func (d *daemon) goodReload() *reload.Outcome {
 	return o
 }
 
-// deaf is the configuration of a daemon that can be asked for an answer which takes a while.
-const deaf = "fault: deaf\n"
+// request is one whose handler runs and waits for the rest of its body.
+type request struct {
+	net.Conn
+	reader *bufio.Reader
+}
 
-// begin asks for an answer that takes so many milliseconds, and returns when the handler runs. The daemon must
-// be configured as deaf.
-func (d *daemon) begin(ms int) *http.Response {
+// begin makes a request and returns when its handler runs: reading the body, it has had the client told to go on.
+func (d *daemon) begin() *request {
 	d.t.Helper()
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get(fmt.Sprintf("http://%s/deaf?ms=%d", d.http, ms))
+	conn, err := net.Dial("tcp", d.http)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.t.Cleanup(func() { _ = res.Body.Close() })
-	if res.StatusCode != http.StatusOK {
-		d.t.Fatalf("/deaf: status %d", res.StatusCode)
+	d.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	r := &request{conn, bufio.NewReader(conn)}
+	if _, err := fmt.Fprintf(conn, "POST /work?ms=0 HTTP/1.1\r\nHost: %s\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n", d.http); err != nil {
+		d.t.Fatal(err)
 	}
-	return res
+	line, err := r.reader.ReadString('\n')
+	if err == nil && line != "HTTP/1.1 100 Continue\r\n" {
+		err = fmt.Errorf("answer %q", line)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, _ = r.reader.Discard(len("\r\n"))
+	return r
 }
 
-// finish waits for the end of an answer; an error says that it was cut off.
-func finish(res *http.Response) error {
-	_, err := io.Copy(io.Discard, res.Body)
-	return err
+// finish sends the rest and returns the process that answered.
+func (r *request) finish() (pid int, err error) {
+	defer r.Close()
+	if _, err := io.WriteString(r, "x"); err != nil {
+		return 0, err
+	}
+	return readPID(r.reader)
+}
+
+// readPID reads an answer of /work.
+func readPID(r *bufio.Reader) (pid int, err error) {
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	if _, err := fmt.Sscan(string(body), &pid, &n); err != nil || res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("%s: %q", res.Status, body)
+	}
+	return pid, nil
 }
 
 // phases are the processes of the workers in each phase.

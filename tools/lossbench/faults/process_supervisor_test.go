@@ -39,13 +39,12 @@ func monotonic(t *testing.T, before, after map[string]float64) {
 func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 	t.Parallel()
 	p := deploy(t)
-	p.configure(deaf)
 	d := start(t, p.options())
 	l := d.load(nil, traffic...)
 	pause(calm)
 	d.reload()
 	d.settled()
-	inside := d.begin(2000)
+	inside, old := d.begin(), d.active()
 	d.reload() // one drains when it happens
 	before := d.metrics()
 	workers := d.status().Workers
@@ -77,8 +76,8 @@ func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 		t.Errorf("counts %+v, want 2 takeovers", c)
 	}
 	monotonic(t, before, d.metrics())
-	if err := finish(inside); err != nil {
-		t.Errorf("what was under way: %v", err)
+	if pid, err := inside.finish(); err != nil || pid != old {
+		t.Errorf("what was under way: process %d, %v, want %d", pid, err, old)
 	}
 	d.reload()
 	d.settled()
@@ -176,11 +175,10 @@ func (d *daemon) upgrade() {
 func TestTheSupervisorReplacesItselfWhileAWorkerDrains(t *testing.T) {
 	t.Parallel()
 	p := deploy(t)
-	p.configure(deaf)
 	d := start(t, p.options())
 	l := d.load(nil, traffic...)
 	pause(calm)
-	inside := d.begin(2000)
+	inside := d.begin()
 	old := d.active()
 	d.reload()
 	before := d.metrics()
@@ -192,8 +190,8 @@ func TestTheSupervisorReplacesItselfWhileAWorkerDrains(t *testing.T) {
 	if exe, err := os.Readlink("/proc/" + strconv.Itoa(d.pid) + "/exe"); err != nil || exe != p.binary {
 		t.Errorf("the supervisor runs %s (%v), want %s", exe, err, p.binary)
 	}
-	if err := finish(inside); err != nil {
-		t.Errorf("what was under way: %v", err)
+	if pid, err := inside.finish(); err != nil || pid != old {
+		t.Errorf("what was under way: process %d, %v, want %d", pid, err, old)
 	}
 	d.settled()
 	monotonic(t, before, d.metrics())
@@ -269,33 +267,20 @@ func TestHangupsDoNotDisturbUpgrades(t *testing.T) {
 	d := start(t, p.options())
 	l := d.load(nil, traffic...)
 	pause(calm)
-	storm, over := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(over)
-		tick := time.NewTicker(3 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				_ = syscall.Kill(d.pid, syscall.SIGHUP)
-			case <-storm:
-				return
-			}
-		}
-	}()
 	n := upgrades(t, 5)
 	for i := range n {
+		before := d.status().Counts
+		for h := range 20 {
+			d.signal(syscall.SIGHUP)
+			if h == i%20 {
+				d.signal(syscall.SIGUSR2)
+			}
+			pause(3 * time.Millisecond)
+		}
 		d.until("one more upgrade is done", func() bool {
-			d.signal(syscall.SIGUSR2)
-			pause(20 * time.Millisecond)
 			s := d.tryStatus()
-			return s != nil && s.Counts.Upgrades > uint64(i)
+			return s != nil && s.Counts.Upgrades == before.Upgrades+1 && s.Counts.Reloads > before.Reloads
 		})
-	}
-	close(storm)
-	<-over
-	if d.gone() {
-		t.Fatalf("the supervisor has ended: %v", d.state)
 	}
 	before := d.status().Counts
 	d.goodReload()
