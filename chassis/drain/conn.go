@@ -26,6 +26,10 @@ const (
 	// holdUp is the least that a connection is kept which can be given, only not yet: the
 	// successor did not take it, or the first bytes of a request are here.
 	holdUp = time.Second
+	// freshFor is the least that a connection is kept on which nothing has come yet: its client
+	// did not open it to leave it idle, and may be at its TLS handshake. net/http's Shutdown has
+	// the same.
+	freshFor = 5 * time.Second
 )
 
 // The protocol that a connection speaks, by its first bytes.
@@ -299,14 +303,18 @@ func (c *conn) decide(o *order, now time.Time) bool {
 		since = c.since
 	}
 	idle, possible := now.Sub(since), o.canGive(c)
+	least := o.Min
+	if o.Min > 0 && !c.begun && !c.patient {
+		least = max(least, c.server.fresh)
+	}
 	switch {
 	case c.hijacked || c.closed:
 		return false
 	case possible && c.empty && !now.Before(c.retry):
 		c.fate = give
-	case !possible && idle >= o.Min:
+	case !possible && idle >= least:
 		c.fate = retire
-	case possible && (!c.empty || !c.retry.IsZero()) && idle >= max(o.Min, holdUp):
+	case possible && (!c.empty || !c.retry.IsZero()) && idle >= max(least, holdUp):
 		c.fate = retire
 	default:
 		return false

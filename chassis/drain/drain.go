@@ -26,7 +26,8 @@ type Leave struct {
 	// or the beginning of the drain, whichever is later: longer than clients keep idle
 	// connections, and none of them writes to one that is being closed. 0 or less: not at all.
 	// One that the successor did not take, and one that has sent the first bytes of a request,
-	// are kept 1 s at least.
+	// are kept 1 s at least. One that is so new that nothing came yet is kept 5 s at least, unless
+	// Min is 0 or less.
 	Min time.Duration
 }
 

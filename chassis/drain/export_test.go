@@ -12,6 +12,9 @@ const (
 	HoldUp        = holdUp
 )
 
+// SetFresh sets the least that s, which does not drain yet, keeps connections on which nothing has come.
+func SetFresh(s *Server, d time.Duration) { s.fresh = d }
+
 // Wrap is raw as net/http gets it.
 func Wrap(raw net.Conn) net.Conn {
 	return New(&http.Server{}, Options{H2C: true}).wrap(raw, false).given()

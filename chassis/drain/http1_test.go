@@ -338,6 +338,7 @@ func TestWithoutASuccessorIdleConnectionsAreClosedAfterMinAndBusyOnesAfterTheirA
 	<-begun
 	until(t, "all are open", func() bool { return s.Stats().Conns == 4 })
 	const least = 300 * time.Millisecond
+	drain.SetFresh(s.Server, least)
 	begin := time.Now()
 	done := draining(t, s, drain.Leave{Min: least})
 	// Whether the drain has begun shows in an answer.

@@ -44,6 +44,7 @@ type Server struct {
 	onState  func(net.Conn, http.ConnState)
 	inConn   func(context.Context, net.Conn) context.Context
 
+	fresh    time.Duration         // freshFor
 	warned   atomic.Bool           // the heads-up has begun
 	ended    atomic.Bool           // nothing was left to drain, or Close was called
 	order    atomic.Pointer[order] // what Drain wants; nil: nothing
@@ -68,6 +69,7 @@ func New(server *http.Server, o Options) *Server {
 		onState:  server.ConnState,
 		inConn:   server.ConnContext,
 		changed:  make(chan struct{}, 1),
+		fresh:    freshFor,
 	}
 	if o.TLS != nil {
 		s.tls = secure(o.TLS)

@@ -105,6 +105,7 @@ func TestHTTP1OverTLSLingersAndSaysConnectionClose(t *testing.T) {
 		t.Error("an upgrade was answered with Connection: close")
 	}
 	const least = 200 * time.Millisecond
+	drain.SetFresh(s.Server, least)
 	begin := time.Now()
 	done := draining(t, s, drain.Leave{Min: least, Give: func(syscall.Conn) error {
 		t.Error("a TLS connection was given away")
@@ -117,6 +118,44 @@ func TestHTTP1OverTLSLingersAndSaysConnectionClose(t *testing.T) {
 		t.Errorf("closed after %v", took)
 	}
 	drained(t, done)
+}
+
+func TestAClientThatIsSlowWithItsHandshakeGetsItsAnswerAfterMin(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		t.Run(protocol, func(t *testing.T) {
+			s := start(t, named("s"), drain.Options{TLS: config})
+			trust := &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{protocol}}
+			idle := secureClient(t, s.addr, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+			idle.send(t, get("/"))
+			idle.want(t, "s / 0")
+			socket, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer socket.Close()
+			until(t, "both are accepted", func() bool { return s.Stats().Conns == 2 })
+			done := draining(t, s, drain.Leave{Min: time.Millisecond})
+			idle.wantEnd(t)
+			slow := tls.Client(socket, trust)
+			client := &http.Client{Transport: &http.Transport{
+				Protocols:      new(http.Protocols),
+				DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return slow, slow.Handshake() },
+			}}
+			client.Transport.(*http.Transport).Protocols.SetHTTP1(true)
+			client.Transport.(*http.Transport).Protocols.SetHTTP2(true)
+			res, err := client.Get("https://localhost/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if body, err := io.ReadAll(res.Body); string(body) != "s / 0" || err != nil || res.ProtoMajor == 2 != (protocol == "h2") {
+				t.Errorf("%s: %q, %v", res.Proto, body, err)
+			}
+			drained(t, done)
+		})
+	}
 }
 
 func TestTheEndOfAConnectionIsSeenInsideOfTLSAndOnTheSocket(t *testing.T) {
