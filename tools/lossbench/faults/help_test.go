@@ -341,7 +341,7 @@ func lossless(t *testing.T, l *lossbench.Load) []lossbench.Result {
 		if r.Failed > 0 || r.Requests == 0 {
 			t.Errorf("%s: %d of %d requests failed: %v", r.Protocol, r.Failed, r.Requests, r.Causes)
 		}
-		t.Logf("%s: %d requests, %d connections, %d reopens, p99 %v ms in reloads", r.Protocol, r.Requests, r.Connections, r.Reopens, r.Reload.P99)
+		t.Logf("%s: %d requests, %d connections, %d reopens, p99 of %d in reloads %v ms", r.Protocol, r.Requests, r.Connections, r.Reopens, r.Reload.Count, r.Reload.P99)
 	}
 	return results
 }

@@ -59,8 +59,8 @@ func TestTLSLosesLittleOfClientsThatAreIdleForLonger(t *testing.T) {
 			t.Errorf("%s: no requests", r.Protocol)
 		case r.Protocol == "tls-h2-idle" && r.Failed > 0:
 			t.Errorf("%s: %d of %d requests failed: %v", r.Protocol, r.Failed, r.Requests, r.Causes)
-		case r.Protocol == "tls-h1-idle" && r.SeenClose <= r.Failed:
-			t.Errorf("%s: %d closes seen in time, %d not: %v", r.Protocol, r.SeenClose, r.Failed, r.Causes)
+		case 4*r.Failed > r.Requests:
+			t.Errorf("%s: %d of %d requests failed, which is not little: %v", r.Protocol, r.Failed, r.Requests, r.Causes)
 		}
 	}
 	d.stop()
