@@ -108,7 +108,7 @@ func Run(ctx context.Context, b Bench) (*Report, error) {
 	if err := b.complete(); err != nil {
 		return nil, err
 	}
-	r := &run{Bench: b, prober: newProber(b.Probe), seen: map[int]bool{}, ready: newTimes(), drain: newTimes()}
+	r := &run{Bench: b, prober: newProber(b.Probe), ready: newTimes(), drain: newTimes()}
 	defer r.prober.close()
 	var err error
 	if r.directory, err = os.MkdirTemp("", "lossbench-run-"); err != nil {
@@ -129,8 +129,9 @@ type run struct {
 	process   *process // what was started last
 	prober    *prober
 	worker    int // the process that answered last; 0 without a probe
-	// seen are all that have answered: for a moment the one before may still accept as well.
-	seen   map[int]bool
+	// seen are the last that have answered: for a moment those before may still accept as well.
+	// Not all, since process ids come again.
+	seen   []int
 	faulty bool // the reload under way is to be refused
 
 	refused    int
@@ -139,6 +140,15 @@ type run struct {
 	drain      *hdrhistogram.Histogram
 	unfinished int
 	drains     sync.WaitGroup
+}
+
+// recent is how many workers may live beside each other at most.
+const recent = 16
+
+// saw notes that a worker has answered.
+func (r *run) saw(pid int) {
+	r.seen = append(r.seen, pid)
+	r.seen = r.seen[max(0, len(r.seen)-recent):]
 }
 
 func newTimes() *hdrhistogram.Histogram {
@@ -216,7 +226,7 @@ func (r *run) begin(ctx context.Context) error {
 	if r.worker == 0 {
 		return r.died()
 	}
-	r.seen[r.worker] = true
+	r.saw(r.worker)
 	return nil
 }
 
@@ -342,7 +352,7 @@ func (r *run) stays(ctx context.Context, old int) error {
 	other := 0
 	if poll(ctx, func() bool {
 		pid := r.prober.ask(ctx)
-		if pid != 0 && !r.seen[pid] {
+		if pid != 0 && !slices.Contains(r.seen, pid) {
 			other = pid
 		}
 		return other != 0
@@ -358,10 +368,11 @@ func (r *run) await(ctx context.Context, old int, begin time.Time, timeout time.
 	defer cancel()
 	if !poll(waiting, func() bool {
 		pid := r.prober.ask(waiting)
-		if pid == 0 || r.seen[pid] {
+		if pid == 0 || slices.Contains(r.seen, pid) {
 			return false
 		}
-		r.worker, r.seen[pid] = pid, true
+		r.worker = pid
+		r.saw(pid)
 		return true
 	}) {
 		return fmt.Errorf("no new worker answers within %v; the old one is %d", timeout, old)
