@@ -27,8 +27,11 @@
 // workers with it, as the kernel wants it.
 //
 // SIGUSR2 has the supervisor replace its own code by execve(2): the process, its children and its
-// sockets stay. A signal that arrives in the few milliseconds until the new code listens to signals
-// is lost; a SIGHUP is made up for by a reload that follows in any case.
+// sockets stay. In the few milliseconds until the new code listens to signals, a SIGHUP is lost,
+// which a reload that follows in any case makes up for. A SIGTERM is lost as well, or ends the
+// supervisor but not its workers, as SIGKILL would: Go's runtime neither leaves it ignored nor
+// blocked. So do not stop a service in the moment of such a replacement; if it happened, start it,
+// which takes the workers over, and stop it again.
 //
 // # Other systems
 //

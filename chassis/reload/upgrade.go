@@ -201,7 +201,8 @@ func (s *supervisor) replace() error {
 	}
 	s.log.Info("replacing the supervisor in place", "binary", s.binary)
 	// Until the new program listens to signals, their default would end the process. What is
-	// ignored is lost; the reload that follows makes up for a SIGHUP.
+	// ignored is lost; the reload that follows makes up for a SIGHUP. Once its runtime runs, a
+	// SIGTERM ends it all the same: Go unblocks that, and keeps only SIGHUP and SIGINT ignored.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
 	defer s.listenForSignals()
 	if len(s.signals) > 0 {
