@@ -122,8 +122,12 @@ func compressible(contentType string) bool {
 // Serve implements Server.
 func (e *endpoint) Serve(l net.Listener) error { return e.server.Serve(l) }
 
-// HeadsUp implements warner.
-func (e *endpoint) HeadsUp(ctx context.Context) { e.server.HeadsUp(ctx) }
+// HeadsUp implements warner. A stream that is told to end afterwards is opened anew in the
+// successor, even if that happens at once and on the same connection.
+func (e *endpoint) HeadsUp(ctx context.Context) {
+	e.server.HeadsUp(ctx)
+	e.server.Begin(e.service.leave(e.name))
+}
 
 // Drain implements Server.
 func (e *endpoint) Drain(ctx context.Context) error {

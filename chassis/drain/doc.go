@@ -10,9 +10,11 @@
 //	s := drain.New(&http.Server{Handler: h}, drain.Options{H2C: true})
 //	go s.Serve(listener)
 //	…
+//	how := drain.Leave{Give: toSuccessor, Min: 90 * time.Second}
 //	s.HeadsUp(ctx)                  // stop accepting; tell HTTP/2 clients
+//	s.Begin(how)                    // whose request ends from now on leaves
 //	close(draining)                 // handlers of endless streams may end now
-//	err := s.Drain(ctx, drain.Leave{Give: toSuccessor, Min: 90 * time.Second})
+//	err := s.Drain(ctx, how)        // and so do the others
 //	if err != nil {
 //		s.Close()                   // time is up: cut, and counted
 //	}

@@ -64,6 +64,12 @@ func (s *Server) HeadsUp(ctx context.Context) {
 	}
 }
 
+// Begin has connections leave from now on as how says when they are done with a request, without
+// waiting for any: Drain does that, and goes for the idle ones. It is called after HeadsUp and
+// before handlers of streams are told to end: a client that opens its next stream on the same
+// connection at the first moment would find itself here again.
+func (s *Server) Begin(how Leave) { s.order.Store(&order{Leave: how, since: time.Now()}) }
+
 func (s *Server) anyUntold() bool {
 	for _, c := range s.conns(nil) {
 		if c.untold() {

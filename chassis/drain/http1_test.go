@@ -212,6 +212,39 @@ func TestPipelinedRequestsAreAllAnsweredInOrder(t *testing.T) {
 	drained(t, done)
 }
 
+func TestAStreamThatIsToldToEndLeavesBeforeTheDrainGoesForTheOthers(t *testing.T) {
+	clean(t)
+	begun, end := make(chan bool), make(chan bool)
+	old := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/stream" {
+			_ = http.NewResponseController(w).Flush()
+			close(begun)
+			<-end
+		}
+		named("old").ServeHTTP(w, r)
+	}), drain.Options{})
+	next := start(t, named("new"), drain.Options{})
+	stream, idle := dial(t, old.addr), dial(t, old.addr)
+	idle.send(t, get("/"))
+	idle.want(t, "old / 0")
+	stream.send(t, get("/stream"))
+	<-begun
+	old.HeadsUp(context.Background())
+	how := drain.Leave{Give: passTo(t, next), Min: time.Minute}
+	old.Begin(how)
+	close(end)
+	stream.want(t, "old /stream 0")
+	until(t, "its connection is given away", func() bool { return old.Stats().Given == 1 })
+	stream.send(t, get("/again"))
+	stream.want(t, "new /again 0")
+	if given := old.Stats().Given; given != 1 {
+		t.Errorf("%d connections given before the drain", given)
+	}
+	drained(t, draining(t, old, how))
+	idle.send(t, get("/again"))
+	idle.want(t, "new /again 0")
+}
+
 func TestARequestInPiecesIsAnsweredWhenADrainBeginsInBetween(t *testing.T) {
 	for _, cut := range []int{1, 14, 20, 60, 120} {
 		t.Run(fmt.Sprintf("after %d bytes", cut), func(t *testing.T) {
