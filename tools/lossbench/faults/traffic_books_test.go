@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -93,22 +94,25 @@ func (d *daemon) scrape(before counters) counters {
 }
 
 // line is one of the access log for a request of the clients.
-var line = regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]]+\] "POST /work (HTTP/[0-9.]+)" 200 \d+ "-" "[^"]*"$`)
+var line = regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]]+\] "POST (/\S+ HTTP/[0-9.]+)" 200 \d+ "-" "[^"]*"$`)
 
 // Row 22. Each worker opens the file by itself.
 func TestTheAccessLogHasALineForEachRequest(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "access.log")
 	d := start(t, options{Args: []string{"-access_log.path=" + log}})
-	l := d.load(nil, "h1", "h1-idle", "h1-fresh", "h2c-post")
+	l := d.load(nil, "h1", "h1-idle", "h1-fresh", "h2c-post", "grpc")
 	d.reloads(l, 4, often)
 	want := map[string]int64{}
 	for _, r := range lossless(t, l) {
-		version := "HTTP/1.1"
-		if r.Protocol == "h2c-post" {
-			version = "HTTP/2.0"
+		switch r.Protocol {
+		case "h2c-post":
+			want["/work HTTP/2.0"] += r.Requests
+		case "grpc":
+			want["/loss.Echo/Unary HTTP/2.0"] += r.Requests
+		default:
+			want["/work HTTP/1.1"] += r.Requests
 		}
-		want[version] += r.Requests
 	}
 	d.stop()
 	got := map[string]int64{}
@@ -120,9 +124,7 @@ func TestTheAccessLogHasALineForEachRequest(t *testing.T) {
 		}
 		got[m[1]]++
 	}
-	for version, n := range want {
-		if got[version] != n {
-			t.Errorf("%s: %d lines, clients had %d answers", version, got[version], n)
-		}
+	if !maps.Equal(got, want) {
+		t.Errorf("lines %v, clients had answers %v", got, want)
 	}
 }
