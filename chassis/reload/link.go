@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type Link struct {
 	answers  map[uint64]chan<- reply
 	heir     *heir
 	carry    *Snapshot
+	others   []Snapshot // what is known of other workers, should there be no supervisor to ask
 	hurried  bool
 	ordered  bool
 	finished bool
@@ -313,7 +315,7 @@ func (l *Link) committed(carry []Snapshot) {
 		l.phase = Active
 	}
 	if len(carry) > 0 {
-		l.carry = &carry[0]
+		l.carry, l.others = &carry[0], carry
 	}
 	l.mu.Unlock()
 	select {
@@ -431,19 +433,16 @@ func (l *Link) Status(ctx context.Context) (*Status, error) {
 }
 
 // Gather deposits what this worker has counted and returns the snapshots of the other workers,
-// living and ended, and what the supervisor knows. When there is no supervisor, it returns what is
-// known of ended workers, and an error beside it.
+// living and ended, and what the supervisor knows. When there is no supervisor, it returns what was
+// known of the others last, and an error beside it.
 func (l *Link) Gather(ctx context.Context, own []byte) ([]Snapshot, *Status, error) {
 	m, _, err := l.ask(ctx, message{Kind: kindGather, Snapshot: own})
-	if err != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.carry != nil {
-			return []Snapshot{*l.carry}, nil, err
-		}
-		return nil, nil, err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.others = m.Snapshots
 	}
-	return m.Snapshots, m.Status, nil
+	return slices.Clone(l.others), m.Status, err
 }
 
 // count answers the supervisor's question for a snapshot.
@@ -473,19 +472,24 @@ func (l *Link) carryOn(ended []Snapshot) {
 	}
 	l.mu.Lock()
 	l.carry = &Snapshot{Worker: ended[len(ended)-1].Worker, Data: data}
+	l.others = slices.DeleteFunc(slices.Clone(l.others), func(o Snapshot) bool {
+		return slices.ContainsFunc(ended, func(e Snapshot) bool { return e.Worker == o.Worker })
+	})
+	l.others = append(l.others, *l.carry)
 	l.mu.Unlock()
 	_ = l.tell(message{Kind: kindCarry, Snapshot: data})
 }
 
 // Leave deposits what the worker has counted in its whole life, when it counts no more, and waits
-// until the supervisor has it. It then closes the link.
+// until the supervisor has it. Without one it leaves it in the run directory, for the next. It then
+// closes the link.
 func (l *Link) Leave(ctx context.Context, last []byte) error {
 	l.mu.Lock()
 	l.finished = true // a snapshot from before could come after this one
 	l.mu.Unlock()
 	_, _, err := l.ask(ctx, message{Kind: kindSnapshot, Snapshot: last})
 	if errors.Is(err, errNoSupervisor) {
-		err = nil
+		err = leaveBehind(l.dir, l.number, last)
 	}
 	l.Close()
 	return err

@@ -17,11 +17,13 @@ import (
 //	lock              held by the supervisor (flock), with its process id
 //	control.sock      where the supervisor answers commands
 //	worker-N.sock     where worker N waits for a new supervisor when its own has died
+//	ended-N           what worker N had counted when it ended without a supervisor
 //	exclusive-NAME    locks that workers take (flock): see Link.Lock
 const (
 	lockName      = "lock"
 	controlName   = "control.sock"
 	workerPrefix  = "worker-"
+	endedPrefix   = "ended-"
 	lockPrefix    = "exclusive-"
 	socketSuffix  = ".sock"
 	maxSocketPath = 100 // bytes; sockaddr_un has 104 on some systems
@@ -140,4 +142,37 @@ func workerSockets(dir string) []string {
 		}
 	}
 	return paths
+}
+
+// leaveBehind keeps what a worker has counted for the next supervisor. Without a run directory there
+// will be none that knows of it.
+func leaveBehind(dir string, worker int, snapshot []byte) error {
+	if dir == "" {
+		return nil
+	}
+	path := filepath.Join(dir, endedPrefix+strconv.Itoa(worker))
+	unfinished := path + ".new"
+	if err := os.WriteFile(unfinished, snapshot, 0o600); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	return os.Rename(unfinished, path)
+}
+
+// collectLeft takes what workers have left behind.
+func collectLeft(dir string) (left []Snapshot) {
+	entries, _ := os.ReadDir(dir) // what cannot be read holds nothing
+	for _, e := range entries {
+		text, found := strings.CutPrefix(e.Name(), endedPrefix)
+		if !found {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if worker, err := strconv.Atoi(text); err == nil {
+			if data, err := os.ReadFile(path); err == nil {
+				left = append(left, Snapshot{Worker: worker, Data: data})
+			}
+		}
+		_ = os.Remove(path)
+	}
+	return left
 }

@@ -126,6 +126,7 @@ type supervisor struct {
 	code      int             // exit code, when nothing was ever ready
 	stopped   []func()        // told when everything has ended
 	signals   chan os.Signal
+	hangups   chan os.Signal // SIGHUP, by itself: a flood of it must not drown the others
 	children  chan os.Signal // SIGCHLD: of several one is enough
 }
 
@@ -160,11 +161,13 @@ func Supervise(o Options) (int, error) {
 
 func (s *supervisor) listenForSignals() {
 	signal.Notify(s.children, syscall.SIGCHLD)
-	signal.Notify(s.signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
+	signal.Notify(s.hangups, syscall.SIGHUP)
+	signal.Notify(s.signals, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
 }
 
 func (s *supervisor) stopSignals() {
 	signal.Stop(s.children)
+	signal.Stop(s.hangups)
 	signal.Stop(s.signals)
 }
 
@@ -203,6 +206,7 @@ func newSupervisor(o Options) (*supervisor, error) {
 		limits:   defaultLimits,
 		counts:   Counts{Failed: map[Reason]uint64{}},
 		signals:  make(chan os.Signal, 16),
+		hangups:  make(chan os.Signal, 1),
 		children: make(chan os.Signal, 1),
 	}
 	var err error
@@ -267,6 +271,8 @@ func (s *supervisor) run() int {
 			f()
 		case sig := <-s.signals:
 			s.signaled(sig)
+		case sig := <-s.hangups:
+			s.signaled(sig)
 		case <-s.children:
 			s.reap()
 		case <-watchdog:
@@ -321,17 +327,16 @@ func (s *supervisor) signaled(sig os.Signal) {
 // reload begins to replace the active worker, or remembers to; done, which may be nil, is told how
 // it went.
 func (s *supervisor) reload(done func(Outcome)) {
-	if done == nil {
-		done = func(Outcome) {}
-	}
-	if !s.stopping.IsZero() {
+	switch {
+	case done == nil:
+	case !s.stopping.IsZero():
 		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
-		return
+	default:
+		s.queued = append(s.queued, done)
 	}
 	// What starts now may have read what was changed since: only one that starts later has surely
 	// not.
 	s.pending = true
-	s.queued = append(s.queued, done)
 	s.next()
 }
 
@@ -350,13 +355,17 @@ func (s *supervisor) next() {
 			s.take()
 			s.start()
 		}
-	case s.pending && s.draining() < s.limits.Draining:
+	case s.upgrade && len(s.queued) == 0 && s.active.build.current():
+		// A reload that nobody waits for can wait for the one that follows the upgrade.
+		s.upgrade = false
+		s.pauseToReplace()
+		if s.replacing == nil {
+			s.next()
+		}
+	case (s.pending || s.upgrade) && s.draining() < s.limits.Draining:
 		s.take()
 		s.tell(s.notify.Reloading())
 		s.start()
-	case s.upgrade && !s.pending: // who waits for a reload would not be told
-		s.upgrade = false
-		s.pauseToReplace()
 	}
 }
 
@@ -439,6 +448,10 @@ func (s *supervisor) ready(w *worker) {
 		s.log.Info("worker is ready", "worker", w.number, "pid", w.pid, "took", outcome.Took)
 	}
 	s.answer(outcome)
+	if s.upgrade && !w.build.current() {
+		s.upgrade = false // whoever asked can ask again
+		s.log.Error("the supervisor stays as it is: its file cannot be read, or was replaced once more", "binary", s.binary)
+	}
 	s.tell(s.notify.Ready(fmt.Sprintf("worker %d serves, process %d", w.number, w.pid)))
 	w.alarm(s, s.Timing.Good, func() { s.proven(w) })
 	debug.FreeOSMemory() // a few hundred KiB are in use
@@ -537,6 +550,7 @@ func (s *supervisor) startFailed(o Outcome, code int) {
 	switch {
 	case !s.stopping.IsZero():
 	case s.active != nil:
+		s.upgrade = false
 		s.log.Error("reload failed; the worker before goes on", "reason", o.Reason, "error", o.Error, "worker", o.Worker, "active", s.active.number)
 		s.tell(s.notify.Ready("reload failed: " + o.Error))
 	case s.counts.Reloads == 0 && s.counts.Crashes == 0 && s.counts.Takeovers == 0:

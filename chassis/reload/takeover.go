@@ -69,6 +69,7 @@ func (s *supervisor) takeOver() {
 			s.log.Warn("a worker could not be taken over", "socket", path, "error", err)
 		}
 	}
+	s.books.ended = append(s.books.ended, collectLeft(s.Directory)...)
 	slices.SortFunc(s.workers, func(a, b *worker) int { return a.number - b.number })
 	for _, w := range s.workers {
 		s.number = max(s.number, w.number)

@@ -69,12 +69,8 @@ type workerState struct {
 // upgradeSelf replaces the supervisor by the binary at its path, once a worker of that binary
 // serves.
 func (s *supervisor) upgradeSelf() {
-	if s.starting == nil && s.active != nil && s.active.build.current() {
-		s.upgrade = true
-		s.next()
-		return
-	}
-	s.reload(func(o Outcome) { s.upgrade = o.Error == "" })
+	s.upgrade = true
+	s.next()
 }
 
 // replaceTimeout is how long channels may take to stand still.
@@ -83,9 +79,6 @@ const replaceTimeout = 2 * time.Second
 // pauseToReplace has all channels stop between two messages; tryToReplace follows when they have.
 // Nothing is started meanwhile.
 func (s *supervisor) pauseToReplace() {
-	if !s.active.build.current() {
-		return // whoever asked can ask again
-	}
 	if err := s.check(); err != nil {
 		s.log.Error("the supervisor stays as it is: the new binary cannot take its place", "error", err)
 		return
@@ -138,8 +131,8 @@ func (s *supervisor) tryToReplace() {
 	if s.replacing == nil {
 		return
 	}
-	if s.pending || s.active == nil || !s.stopping.IsZero() {
-		s.upgrade = s.pending
+	if len(s.queued) > 0 || s.active == nil || !s.stopping.IsZero() {
+		s.upgrade = true // afterwards
 		s.stay(errors.New("something else has happened meanwhile"))
 		return
 	}
@@ -206,6 +199,7 @@ func (s *supervisor) replace() error {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
 	defer s.listenForSignals()
 	if len(s.signals) > 0 {
+		s.upgrade = true // once it was acted on
 		return errBusy
 	}
 	return fmt.Errorf("execute %s: %w", s.binary, syscall.Exec(s.binary, s.Args, env))
