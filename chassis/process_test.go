@@ -68,7 +68,8 @@ func launch(t *testing.T, daemon string, env ...string) *process {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0])}
-	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_RUN_DIR="+t.TempDir(), "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off")...)
+	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_RUN_DIR="+t.TempDir(), "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off",
+		"GORACE=atexit_sleep_ms=0")...) // with -race, every process would end a second later
 	var err error
 	if p.stdin, err = p.StdinPipe(); err != nil {
 		t.Fatal(err)

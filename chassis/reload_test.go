@@ -534,7 +534,7 @@ func TestCountersAreExactOverReloadsAndDeaths(t *testing.T) {
 			}
 		}
 		for name, now := range got {
-			if base, _, _ := strings.Cut(name, "{"); strings.HasSuffix(base, "_total") {
+			if base, _, _ := strings.Cut(name, "{"); strings.HasSuffix(base, "_total") && !strings.HasPrefix(base, "go_") && !strings.HasPrefix(base, "process_") {
 				highest[name] = max(highest[name], now)
 			}
 		}
@@ -683,14 +683,18 @@ func TestStreamsMoveOnceAReload(t *testing.T) {
 				before, res := open()
 				d.reload()
 				after := d.active()
-				// The one stream ends with a word and without an error; the next is served by the
-				// new worker, also when it is opened at the first moment.
-				if a := read(res); a.body != "event: reconnect\ndata:\n\n" || a.err != nil {
-					t.Errorf("the stream ended with %q, %v", a.body, a.err)
+				// Each stream ends with a word and without an error. That of HTTP/1 may be reopened on
+				// the connection that it had, before that moves; one of HTTP/2 is never, however
+				// soon it is opened.
+				reopened := 0
+				for pid := before; pid != after; reopened++ {
+					if a := read(res); a.body != "event: reconnect\ndata:\n\n" || a.err != nil {
+						t.Fatalf("the stream ended with %q, %v", a.body, a.err)
+					}
+					pid, res = open()
 				}
-				pid, res := open()
-				if pid != after || pid == before {
-					t.Errorf("reopened at %d; %d served before and %d does now", pid, before, after)
+				if reopened != 1 && name == "h2c" || reopened > 100 {
+					t.Errorf("%d streams were opened until worker %d of %d answered", reopened, after, before)
 				}
 				_ = res.Body.Close()
 			}
