@@ -35,6 +35,18 @@ func monotonic(t *testing.T, before, after map[string]float64) {
 	}
 }
 
+// alone waits until all requests have gone to the new worker for a while: for a moment both accept.
+func (d *daemon) alone() {
+	d.t.Helper()
+	since, now := time.Now(), d.active()
+	d.until("the new worker alone accepts", func() bool {
+		if pid, err := d.worker(); err != nil || pid != now {
+			since = time.Now()
+		}
+		return time.Since(since) > calm
+	})
+}
+
 // Row 16.
 func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 	t.Parallel()
@@ -44,13 +56,14 @@ func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 	pause(calm)
 	d.reload()
 	d.settled()
-	inside, old := d.begin(), d.active()
-	d.reload() // one drains when it happens
+	leaving, old := d.begin(), d.active()
+	d.reload()
+	d.alone()
+	inside, staying := d.begin(), d.active()
+	d.reload() // two drain when it happens: one ends before there is another supervisor
+	d.alone()
 	before := d.metrics()
 	workers := d.status().Workers
-	if len(workers) != 2 {
-		t.Fatalf("workers %+v, want two", workers)
-	}
 	serves := d.active()
 
 	kill(t, d.pid)
@@ -67,6 +80,12 @@ func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 	if d.tryStatus() != nil {
 		t.Error("somebody says he is the supervisor")
 	}
+	during := d.metrics()
+	monotonic(t, before, during)
+	if pid, err := leaving.finish(); err != nil || pid != old {
+		t.Errorf("what was under way in a worker that drains: process %d, %v, want %d", pid, err, old)
+	}
+	d.until("the worker that drained has ended", func() bool { return !alive(old) })
 
 	o := p.options()
 	o.Dir = d.dir
@@ -76,8 +95,9 @@ func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 		t.Errorf("counts %+v, want 2 takeovers", c)
 	}
 	monotonic(t, before, d.metrics())
-	if pid, err := inside.finish(); err != nil || pid != old {
-		t.Errorf("what was under way: process %d, %v, want %d", pid, err, old)
+	monotonic(t, during, d.metrics())
+	if pid, err := inside.finish(); err != nil || pid != staying {
+		t.Errorf("what was under way: process %d, %v, want %d", pid, err, staying)
 	}
 	d.reload()
 	d.settled()
