@@ -26,10 +26,8 @@ type socket struct {
 	foreign bool // from the service manager, whose path it is to remove
 }
 
-// fd is the descriptor, valid until the socket is closed. os.File.Fd would make it blocking, for
-// the workers as well: the mode belongs to what they share.
-func (s *socket) fd() int { return fdOf(s.file) }
-
+// fdOf is the descriptor of f, valid until f is closed. os.File.Fd would make it blocking, for the
+// workers as well: the mode belongs to what they share.
 func fdOf(f *os.File) int {
 	fd := -1
 	if raw, err := f.SyscallConn(); err == nil {
