@@ -5,6 +5,7 @@ package chassis
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -62,7 +63,7 @@ func (p *process) options(dir string, named bool) reload.Options {
 		Listen: func(network, address string) (net.Listener, error) {
 			return listenSocket(context.Background(), "", network, address)
 		},
-		Log:   slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("supervisor"))),
+		Log:   slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("supervisor"), zapslog.AddStacktraceAt(math.MaxInt))),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 }
