@@ -49,10 +49,13 @@ func enlist(t *testing.T, s *supervisor, phase Phase) (*worker, *channel) {
 func pump(t *testing.T, s *supervisor, ok func() bool) {
 	t.Helper()
 	late := time.After(20 * time.Second)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
 	for !ok() {
 		select {
 		case f := <-s.events:
 			f()
+		case <-look.C: // it may be elsewhere that something happens
 		case <-late:
 			t.Fatal("waited too long")
 		}

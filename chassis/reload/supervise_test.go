@@ -5,6 +5,7 @@ package reload_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -309,6 +310,8 @@ func TestFiftyReloadsLeaveNothingBehind(t *testing.T) {
 		w := d.status().Workers
 		return len(w) == 1 && time.Since(w[0].Since) > 200*time.Millisecond // four times Timing.Good
 	})
+	d.reload() // the binary to roll back to is no longer open in common with the worker's
+	d.until("the second is gone", func() bool { return len(d.status().Workers) == 1 })
 	count := func() (int, int) {
 		files, _ := os.ReadDir("/proc/self/fd")
 		return len(files), runtime.NumGoroutine()
@@ -319,6 +322,13 @@ func TestFiftyReloadsLeaveNothingBehind(t *testing.T) {
 			t.Fatalf("outcome %+v", o)
 		}
 	}
+	defer func() {
+		if t.Failed() {
+			f, g := count()
+			stacks := make([]byte, 1<<16)
+			t.Logf("descriptors %d, before %d; goroutines %d, before %d\n%s", f, fds, g, goroutines, stacks[:runtime.Stack(stacks, true)])
+		}
+	}()
 	d.until("as much is open as before", func() bool { f, g := count(); return f <= fds && g <= goroutines })
 }
 
@@ -389,4 +399,60 @@ func TestListenersAreKeptChangedAndRemoved(t *testing.T) {
 	if _, err := os.Stat(b); err != nil {
 		t.Errorf("a failed reload removed a socket in use: %v", err)
 	}
+}
+
+func TestTheServiceManagerIsToldWhatBecomesOfTheService(t *testing.T) {
+	d := prepare(t, plan{})
+	path := d.socket() + "-notify"
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	told := func(what string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		_ = manager.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for {
+			n, _, err := manager.ReadFrom(b)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if strings.Contains(string(b[:n]), what) {
+				return
+			}
+		}
+	}
+	d.run(func(o *reload.Options) {
+		o.Environ = append(o.Environ, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=100000")
+	})
+	told("READY=1")
+	told("WATCHDOG=1")
+	d.reload()
+	told("RELOADING=1")
+	told("READY=1")
+	d.write(plan{Fault: "setup"})
+	d.reload()
+	told("reload failed: no database")
+	go d.stop()
+	told("STOPPING=1")
+	d.until("it has ended", func() bool { _, _, err := d.command(reload.CommandStatus); return errors.Is(err, reload.ErrNotRunning) })
+}
+
+func TestAServiceThatCrashesAgainAndAgainCanBeStoppedAndMended(t *testing.T) {
+	d := prepare(t, plan{})
+	d.run()
+	d.up()
+	t.Cleanup(d.stop)
+	d.write(plan{Fault: "exit"})
+	_, pid := d.worker()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.until("starts have failed", func() bool { return d.status().Counts.Failed[reload.ReasonCrash] >= 3 })
+	d.write(plan{})
+	if o := d.reload(); o.Error != "" {
+		t.Logf("the one on its way failed: %+v", o)
+	}
+	d.up()
 }
