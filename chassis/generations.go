@@ -56,10 +56,14 @@ func (s *Service) gatherer() prometheus.Gatherer {
 // gatherAll merges what all processes of the service have counted, whichever of them is asked:
 // what a scrape has shown never becomes less.
 func (s *Service) gatherAll() ([]*dto.MetricFamily, error) {
-	own, ownErr := s.snapshot()
 	ctx, cancel := context.WithTimeout(context.Background(), hostTimeout)
 	defer cancel()
-	others, status, err := s.world.host.Gather(ctx, own)
+	var own []byte
+	var ownErr error
+	others, status, err := s.world.host.Gather(ctx, func() []byte {
+		own, ownErr = s.snapshot()
+		return own
+	})
 	merged, mergeErr := s.merger().Merge(append(generations(others), kpi.Generation{Worker: s.world.host.Worker(), Living: true, Data: own})...)
 	if status == nil {
 		return merged, errors.Join(ownErr, err, mergeErr)

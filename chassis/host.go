@@ -27,7 +27,7 @@ type host interface {
 	Release(ctx context.Context) error
 	Give(name string, c syscall.Conn) error
 	Status(ctx context.Context) (*reload.Status, error)
-	Gather(ctx context.Context, own []byte) ([]reload.Snapshot, *reload.Status, error)
+	Gather(ctx context.Context, count func() []byte) ([]reload.Snapshot, *reload.Status, error)
 	Leave(ctx context.Context, last []byte) error
 	Lock(ctx context.Context, name string) (release func(), err error)
 }

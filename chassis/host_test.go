@@ -118,7 +118,8 @@ func (s *supervisor) Status(context.Context) (*reload.Status, error) {
 	return s.status, s.broken["status"]
 }
 
-func (s *supervisor) Gather(context.Context, []byte) ([]reload.Snapshot, *reload.Status, error) {
+func (s *supervisor) Gather(_ context.Context, count func() []byte) ([]reload.Snapshot, *reload.Status, error) {
+	count()
 	return s.others, s.status, s.broken["gather"]
 }
 

@@ -36,6 +36,8 @@ type Link struct {
 	hurry   chan struct{}
 	commits chan struct{}
 	last    atomic.Uint64 // ID of a question
+	// counting is held from when a snapshot is made until it is sent: a later one counts more.
+	counting sync.Mutex
 
 	mu       sync.Mutex
 	up       *channel // to the supervisor; nil while there is none
@@ -196,34 +198,62 @@ func (l *Link) tell(m message) error {
 
 // ask says something to the supervisor and waits for the answer.
 func (l *Link) ask(ctx context.Context, m message) (message, []*os.File, error) {
-	m.ID = l.last.Add(1)
-	answers := make(chan reply, 1)
-	l.mu.Lock()
-	up, gone := l.up, l.gone
-	l.answers[m.ID] = answers
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		delete(l.answers, m.ID)
-		l.mu.Unlock()
-		select {
-		case late := <-answers:
-			closeFiles(late.files)
-		default:
-		}
-	}()
-	if up == nil {
-		return message{}, nil, errNoSupervisor
-	}
-	if err := up.send(m); err != nil {
+	q, err := l.begin(m)
+	if err != nil {
 		return message{}, nil, err
 	}
+	return q.wait(ctx)
+}
+
+// question is a message that is waiting for its answer.
+type question struct {
+	link    *Link
+	id      uint64
+	answers chan reply
+	gone    <-chan struct{} // closed when the supervisor has died
+}
+
+// begin says something to the supervisor that is to be answered.
+func (l *Link) begin(m message) (*question, error) {
+	m.ID = l.last.Add(1)
+	q := &question{link: l, id: m.ID, answers: make(chan reply, 1)}
+	l.mu.Lock()
+	up := l.up
+	q.gone = l.gone
+	l.answers[q.id] = q.answers
+	l.mu.Unlock()
+	err := errNoSupervisor
+	if up != nil {
+		err = up.send(m)
+	}
+	if err != nil {
+		q.forget()
+		return nil, err
+	}
+	return q, nil
+}
+
+// forget gives up waiting.
+func (q *question) forget() {
+	q.link.mu.Lock()
+	delete(q.link.answers, q.id)
+	q.link.mu.Unlock()
 	select {
-	case a := <-answers:
+	case late := <-q.answers:
+		closeFiles(late.files)
+	default:
+	}
+}
+
+// wait returns the answer.
+func (q *question) wait(ctx context.Context) (message, []*os.File, error) {
+	defer q.forget()
+	select {
+	case a := <-q.answers:
 		return a.message, a.files, nil
-	case <-gone:
+	case <-q.gone:
 		select {
-		case a := <-answers: // its last word
+		case a := <-q.answers: // its last word
 			return a.message, a.files, nil
 		default:
 			return message{}, nil, errNoSupervisor
@@ -432,11 +462,17 @@ func (l *Link) Status(ctx context.Context) (*Status, error) {
 	return m.Status, err
 }
 
-// Gather deposits what this worker has counted and returns the snapshots of the other workers,
-// living and ended, and what the supervisor knows. When there is no supervisor, it returns what was
-// known of the others last, and an error beside it.
-func (l *Link) Gather(ctx context.Context, own []byte) ([]Snapshot, *Status, error) {
-	m, _, err := l.ask(ctx, message{Kind: kindGather, Snapshot: own})
+// Gather deposits what this worker has counted, which count returns, and returns the snapshots of
+// the other workers, living and ended, and what the supervisor knows. When there is no supervisor,
+// it returns what was known of the others last, and an error beside it.
+func (l *Link) Gather(ctx context.Context, count func() []byte) ([]Snapshot, *Status, error) {
+	l.counting.Lock()
+	q, err := l.begin(message{Kind: kindGather, Snapshot: count()})
+	l.counting.Unlock()
+	var m message
+	if err == nil {
+		m, _, err = q.wait(ctx)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
@@ -447,6 +483,8 @@ func (l *Link) Gather(ctx context.Context, own []byte) ([]Snapshot, *Status, err
 
 // count answers the supervisor's question for a snapshot.
 func (l *Link) count() {
+	l.counting.Lock()
+	defer l.counting.Unlock()
 	l.mu.Lock()
 	snapshot, finished := l.counter.Snapshot, l.finished
 	l.mu.Unlock()

@@ -97,7 +97,7 @@ func TestAWorkerThatWasCommittedServesAlthoughItsSupervisorDiedThen(t *testing.T
 		if err := l.Ready(within(t)); err != nil {
 			t.Fatal(err)
 		}
-		if ended, _, err := l.Gather(within(t), nil); err == nil || len(ended) != 1 || ended[0].Worker != 3 {
+		if ended, _, err := l.Gather(within(t), func() []byte { return nil }); err == nil || len(ended) != 1 || ended[0].Worker != 3 {
 			t.Fatalf("gathered %v, %v", ended, err)
 		}
 		if err := l.Failed(ReasonCrash, errors.New("disk full")); err == nil {

@@ -272,14 +272,14 @@ func (s *lines) say(line string) string {
 		return "added"
 	case "sum":
 		own, _ := s.snapshot()
-		others, _, err := s.link.Gather(ctx, own)
+		others, _, err := s.link.Gather(ctx, func() []byte { return own })
 		if err != nil {
 			return err.Error()
 		}
 		return strconv.Itoa(sum(append(others, reload.Snapshot{Data: own})))
 	case "books":
 		own, _ := s.snapshot()
-		others, _, err := s.link.Gather(ctx, own)
+		others, _, err := s.link.Gather(ctx, func() []byte { return own })
 		return fmt.Sprint(len(others), err)
 	case "status":
 		st, err := s.link.Status(ctx)
