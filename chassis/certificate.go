@@ -26,7 +26,7 @@ type watched struct {
 // ALPN, the preferred first; TLS 1.2 is the oldest version spoken (RFC 9325). The files are looked
 // at every five seconds while the service runs, and what they then hold is used for new
 // connections, once certificate and key fit together. [Service.HTTP] and grpcserver.Serve call it; a
-// service does for a listener that speaks a protocol of its own.
+// service does so for a listener that speaks a protocol of its own.
 func (s *Service) TLS(listener string, cfg TLSConfig, protos ...string) (*tls.Config, error) {
 	if cfg.Cert == "" {
 		return nil, nil

@@ -133,7 +133,11 @@ func statusCommand(ctx context.Context, program, dir string, args []string, out 
 }
 
 func describeWorker(w reload.WorkerStatus) string {
-	return fmt.Sprintf("%d, process %d, %s since %s, version %s", w.Worker, w.PID, w.Phase, w.Since.Format(time.DateTime), w.Version)
+	version := ""
+	if w.Version != "" {
+		version = ", version " + w.Version
+	}
+	return fmt.Sprintf("%d, process %d, %s since %s%s", w.Worker, w.PID, w.Phase, w.Since.Format(time.DateTime), version)
 }
 
 func workersCommand(ctx context.Context, _, dir string, args []string, out io.Writer) error {

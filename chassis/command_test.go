@@ -191,7 +191,7 @@ func TestACommandThatIsInterruptedWaitsNoLonger(t *testing.T) {
 	cancel()
 	select {
 	case got := <-ended:
-		if got != (outcome{1, "", "gamed: reload: context canceled\n"}) {
+		if got != (outcome{1, "", "gamed: reload: no longer waiting; what was asked for goes on: context canceled\n"}) {
 			t.Errorf("got %+v", got)
 		}
 	case <-time.After(20 * time.Second):

@@ -101,9 +101,12 @@ func (s *Service) drainStats() []kpi.DrainStats {
 	defer s.mu.Unlock()
 	var out []kpi.DrainStats
 	for _, l := range s.listeners {
-		if e, ok := l.server.(*endpoint); ok {
-			st := e.server.Stats()
+		switch server := l.server.(type) {
+		case *endpoint:
+			st := server.server.Stats()
 			out = append(out, kpi.DrainStats{Listener: l.name, Given: st.Given, Adopted: st.Adopted, Cut: st.Cut})
+		case interface{ Cut() map[string]uint64 }:
+			out = append(out, kpi.DrainStats{Listener: l.name, Cut: server.Cut()})
 		}
 	}
 	return out

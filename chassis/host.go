@@ -40,7 +40,11 @@ func (s *Service) introduce() error {
 	if s.world.host == nil {
 		return nil
 	}
-	limits := reload.Limits{Start: s.settings.Reload.StartTimeout, Drain: s.settings.Drain.Timeout + 2*closeGrace, Draining: s.settings.Reload.MaxDraining}
+	drain := s.settings.Drain.Timeout + 2*closeGrace
+	limits := reload.Limits{
+		Start: s.settings.Reload.StartTimeout, Drain: drain, Stop: s.settings.Drain.ReadinessDelay + drain,
+		Draining: s.settings.Reload.MaxDraining,
+	}
 	return s.world.host.Hello(Version(), limits, reload.Counter{Snapshot: s.snapshot, Carry: s.carry}, s.adopt)
 }
 

@@ -166,7 +166,7 @@ func TestAWorkerServesOnceItIsToldTo(t *testing.T) {
 	bound := make(chan *chassis.Service, 1)
 	o := sup.options()
 	o.settings = func(s *chassis.Settings) {
-		s.Drain.Timeout = 7 * time.Second
+		s.Drain.Timeout, s.Drain.ReadinessDelay = 7*time.Second, 4*time.Second
 		s.Reload = chassis.ReloadConfig{StartTimeout: 9 * time.Second, MaxDraining: 5}
 	}
 	started := make(chan *host, 1)
@@ -211,7 +211,7 @@ func TestAWorkerServesOnceItIsToldTo(t *testing.T) {
 	}
 	receive(t, started, "the start")
 	sup.wantCalls(t, "hello", "listen admin", "listen http", "ready")
-	if want := (reload.Limits{Start: 9 * time.Second, Drain: 9 * time.Second, Draining: 5}); sup.limits != want {
+	if want := (reload.Limits{Start: 9 * time.Second, Drain: 9 * time.Second, Stop: 13 * time.Second, Draining: 5}); sup.limits != want {
 		t.Errorf("limits %+v, want %+v", sup.limits, want)
 	}
 }
@@ -421,6 +421,34 @@ func TestAWorkerThatFailsHasAnotherOneStarted(t *testing.T) {
 			sup.wantCalls(t, want...)
 		})
 	}
+}
+
+func TestASignalThatAlsoReachedTheSupervisorIsAStop(t *testing.T) {
+	sup := supervise()
+	h := start(t, sup.options(), func(context.Context, *chassis.Service, conf) error { return nil })
+	go h.Stop(context.Background())
+	sup.orders <- reload.Order{Stop: true}
+	receive(t, h.Done(), "the end")
+	if h.s.Replaced() {
+		t.Error("it waits for a successor that nobody starts")
+	}
+	sup.wantCalls(t, "hello", "listen admin", "ready", "release", "leave")
+}
+
+func TestASecondSignalEndsTheDelayBeforeAStop(t *testing.T) {
+	sup := supervise()
+	o := sup.options()
+	settings := o.settings
+	o.settings = func(s *chassis.Settings) {
+		if settings != nil {
+			settings(s)
+		}
+		s.Drain.ReadinessDelay = time.Hour
+	}
+	h := start(t, o, func(context.Context, *chassis.Service, conf) error { return nil })
+	sup.orders <- reload.Order{Stop: true}
+	close(sup.hurry)
+	receive(t, h.Done(), "the end")
 }
 
 func TestAWorkerThatCannotServeSaysWhy(t *testing.T) {

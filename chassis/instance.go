@@ -212,18 +212,9 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	}
 	select {
 	case <-i.stop:
-		if i.leaveToSupervisor(reload.ReasonStopping, errStopped) {
-			break
-		}
-		i.drainAlone()
+		i.stopped(orders)
 	case o := <-orders:
-		if !o.Stop {
-			s.replaced.Store(true)
-			i.enter(StateDraining)
-			s.log.Info("draining; another worker goes on", zap.Duration("timeout", s.settings.Drain.Timeout))
-			break
-		}
-		i.drainAlone()
+		i.ordered(o)
 	case err = <-s.fatal:
 		s.log.Error("the service ends", withStack(err, zap.Error(err))...)
 		if !i.leaveToSupervisor(reload.ReasonCrash, err) {
@@ -231,6 +222,35 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 		}
 	}
 	return i.finish(err)
+}
+
+// ordered begins the drain that the supervisor has asked for.
+func (i *Instance) ordered(o reload.Order) {
+	if o.Stop {
+		i.drainAlone()
+		return
+	}
+	s := i.service
+	s.replaced.Store(true)
+	i.enter(StateDraining)
+	s.log.Info("draining; another worker goes on", zap.Duration("timeout", s.settings.Drain.Timeout))
+}
+
+// stopped begins the drain that a signal, or who has started the service, has asked for. A signal
+// may have reached the supervisor as well, and then its order follows.
+func (i *Instance) stopped(orders <-chan reload.Order) {
+	if orders != nil {
+		select {
+		case o := <-orders:
+			i.ordered(o)
+			return
+		case <-time.After(sameSignal):
+		}
+		if i.leaveToSupervisor(reload.ReasonStopping, errStopped) {
+			return
+		}
+	}
+	i.drainAlone()
 }
 
 // errStopped is why a worker ends that was told to by somebody else than its supervisor.
@@ -326,6 +346,14 @@ func (s *Service) logListener(name, protocol string, l net.Listener) {
 	s.log.Info("listening", zap.String("listener", name), zap.String("protocol", protocol), zap.Stringer("addr", l.Addr()))
 }
 
+// hurried is closed when the supervisor wants everything to end at once; nil without one.
+func (s *Service) hurried() <-chan struct{} {
+	if s.world.host == nil {
+		return nil
+	}
+	return s.world.host.Hurry()
+}
+
 // enter makes a transition.
 func (i *Instance) enter(state State) {
 	s := i.service
@@ -349,6 +377,7 @@ func (i *Instance) delay() {
 	select {
 	case <-wait.C:
 	case <-i.hurry:
+	case <-i.service.hurried():
 	}
 }
 
@@ -361,14 +390,10 @@ func (i *Instance) finish(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.Drain.Timeout)
 	defer cancel()
 	go func() {
-		var hurry <-chan struct{}
-		if s.world.host != nil {
-			hurry = s.world.host.Hurry()
-		}
 		select {
 		case <-i.hurry:
 			cancel()
-		case <-hurry:
+		case <-s.hurried():
 			cancel()
 		case <-ctx.Done():
 		}

@@ -173,7 +173,11 @@ func Draining(ctx context.Context) <-chan struct{} {
 //	HeadsUp(ctx context.Context)
 //
 // is asked, before Drain and before handlers of streams learn by [Draining], to stop accepting and
-// to tell its peers to open nothing new; it returns when they know, or when ctx ends.
+// to tell its peers to open nothing new; it returns when they know, or when ctx ends. What
+//
+//	Cut() map[string]uint64
+//
+// returns is shown as drain_cut_total, by protocol: how many requests Close has cut off.
 type Server interface {
 	// Serve answers what arrives on l until Drain or Close; then it returns nil.
 	Serve(l net.Listener) error

@@ -32,7 +32,8 @@ type Spec[C any] struct {
 	Failures *failure.Set
 	// Setup builds the service on s. Returning nil is what makes it ready; an error ends it
 	// with that error as its one line. ctx ends when start-up is abandoned; it must not be
-	// kept. Setup then has drain.timeout to return.
+	// kept. Setup then has drain.timeout to return. A worker that takes longer than
+	// reload.start_timeout is killed.
 	Setup func(ctx context.Context, s *Service, cfg C) error
 	// Commands are what the daemon does instead of serving when its first argument names
 	// one, such as "gamed backup FILE".

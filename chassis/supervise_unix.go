@@ -57,13 +57,13 @@ func (p *process) failed(code int, err error) int {
 // options are those of the supervisor. Its log looks like that of its workers as far as it can:
 // it reads no configuration.
 func (p *process) options(dir string, named bool) reload.Options {
-	log := newLogger(LogConfig{Level: "info", Format: "auto"}, os.Stderr).Named(p.program)
+	log := newLogger(LogConfig{Level: "info", Format: "auto"}, os.Stderr)
 	return reload.Options{
 		Program: p.program, Args: os.Args, Environ: reload.Clean(p.env), Directory: dir, Named: named,
 		Listen: func(network, address string) (net.Listener, error) {
 			return listenSocket(context.Background(), "", network, address)
 		},
-		Log:   slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("supervisor"), zapslog.AddStacktraceAt(math.MaxInt))),
+		Log:   slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName(p.program+".supervisor"), zapslog.AddStacktraceAt(math.MaxInt))),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 }

@@ -40,6 +40,7 @@ type chain struct {
 	maxSend  int64
 	inFlight prometheus.Gauge
 	streams  atomic.Int64          // being answered
+	calls    atomic.Int64          // being answered, streams among them
 	methods  map[string]*kpi.Route // of everything registered; not changed once it is served
 }
 
@@ -75,6 +76,7 @@ func (c *chain) begin(ctx context.Context, method string) (*call, context.Contex
 		cl.Route = method
 	}
 	c.inFlight.Inc()
+	c.calls.Add(1)
 	return cl, request.With(ctx, &cl.Info)
 }
 
@@ -100,6 +102,7 @@ func (cl *call) end(ctx context.Context, method string, err error) error {
 	c := cl.chain
 	took := c.service.Clock().Now().Sub(cl.start)
 	c.inFlight.Dec()
+	c.calls.Add(-1)
 	code, number := codes.OK, 0
 	if err != nil {
 		number, err = cl.answer(ctx, err)
@@ -123,8 +126,9 @@ func (cl *call) end(ctx context.Context, method string, err error) error {
 
 var healthPrefix = "/" + healthpb.Health_ServiceDesc.ServiceName + "/"
 
-// answer makes the status that the caller sees, and the number of the failure it is counted as. A status that a handler made itself is passed
-// on as it is, without what wraps it, and counted under the chassis's code that is nearest.
+// answer makes the status that the caller sees, and the number of the failure it is counted as. A
+// status that a handler made itself is passed on as it is, without what wraps it, and counted under
+// the chassis's code that is nearest.
 func (cl *call) answer(ctx context.Context, err error) (number int, answer error) {
 	_, declared := errors.AsType[failure.Failer](err)
 	own, hasStatus := errors.AsType[interface {

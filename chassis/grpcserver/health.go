@@ -148,7 +148,9 @@ func (h *healthServer) Watch(req *healthpb.HealthCheckRequest, ss grpc.ServerStr
 	known := slices.Contains(h.names, req.GetService())
 	h.watching(1)
 	defer h.watching(-1)
-	h.report(h.now(ctx))
+	if now := h.now(ctx); ctx.Err() == nil { // else it tells of this caller, not of the service
+		h.report(now)
+	}
 	told := healthpb.HealthCheckResponse_UNKNOWN
 	for {
 		h.mu.Lock()

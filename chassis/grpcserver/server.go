@@ -131,7 +131,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), streams: &c.streams, maxConns: cfg.MaxConns}
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, maxConns: cfg.MaxConns}
 	register(registrar{srv.grpc})
 	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
 	if slices.Contains(services, healthpb.Health_ServiceDesc.ServiceName) {
@@ -153,8 +153,10 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 // server is a gRPC server with the chassis's verbs.
 type server struct {
 	grpc     *grpc.Server
-	streams  *atomic.Int64 // being answered
+	chain    *chain
 	maxConns int
+	cut      atomic.Int64 // calls that Close has ended
+	closing  sync.Once
 
 	mu      sync.Mutex
 	gate    *drain.Gate   // what Serve accepts from; nil before
@@ -206,7 +208,7 @@ func (s *server) HeadsUp(ctx context.Context) {
 		s.settle(ctx, gate)
 	}
 	s.stop()
-	if s.streams.Load() > 0 {
+	if s.chain.streams.Load() > 0 {
 		select {
 		case <-time.After(goAway):
 		case <-ctx.Done():
@@ -258,6 +260,12 @@ func (s *server) Drain(ctx context.Context) error {
 
 // Close implements chassis.Server.
 func (s *server) Close() error {
+	s.closing.Do(func() { s.cut.Store(s.chain.calls.Load()) })
 	s.grpc.Stop()
 	return nil
+}
+
+// Cut implements chassis.Server's optional method.
+func (s *server) Cut() map[string]uint64 {
+	return map[string]uint64{"grpc": uint64(s.cut.Load())}
 }

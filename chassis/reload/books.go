@@ -3,6 +3,7 @@
 package reload
 
 import (
+	"os"
 	"slices"
 	"time"
 )
@@ -107,6 +108,9 @@ func (s *supervisor) bury(w *worker) {
 	}
 	if s.books.carrier == w {
 		s.books.carrier, s.books.asked = nil, nil
+	}
+	if s.dir() != "" {
+		_ = os.Remove(workerSocket(s.Directory, w.number)) // a worker that was killed leaves it
 	}
 	s.heard(w)
 	s.askToCarry()

@@ -112,7 +112,7 @@ func (s *supervisor) answerControl(conn *net.UnixConn) {
 			s.reload(func(o Outcome) { done(answer{Outcome: &o, Status: s.status()}) })
 		})
 	case CommandStop:
-		s.post(func() { s.stop(func() { done(answer{}) }) })
+		s.post(func() { s.stop(func() { done(s.farewell()) }) })
 	default:
 		done(answer{Error: fmt.Sprintf("unknown command %q", r.Command)})
 	}
@@ -120,6 +120,14 @@ func (s *supervisor) answerControl(conn *net.UnixConn) {
 	case <-answered:
 	case <-s.quit:
 	}
+}
+
+// farewell answers who has asked for the stop.
+func (s *supervisor) farewell() answer {
+	if s.exitCode() != 0 {
+		return answer{Error: "it has ended, but not everything in order: its log says what"}
+	}
+	return answer{}
 }
 
 func respond(conn *net.UnixConn, a answer) {
@@ -138,6 +146,9 @@ func Ask(ctx context.Context, dir string, c Command) (*Outcome, *Status, error) 
 	conn, err := d.DialContext(ctx, "unix", filepath.Join(dir, controlName))
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			if len(workerSockets(dir)) > 0 {
+				return nil, nil, fmt.Errorf("%w with run directory %s: there is no supervisor, but it has left workers, which go on if they live; start the daemon, and it takes them over", ErrNotRunning, dir)
+			}
 			return nil, nil, fmt.Errorf("%w with run directory %s", ErrNotRunning, dir)
 		}
 		return nil, nil, fmt.Errorf("run directory %s: %w", dir, err)
@@ -150,7 +161,7 @@ func Ask(ctx context.Context, dir string, c Command) (*Outcome, *Status, error) 
 	var a answer
 	switch err := json.NewDecoder(conn).Decode(&a); {
 	case ctx.Err() != nil:
-		return nil, nil, ctx.Err()
+		return nil, nil, fmt.Errorf("no longer waiting; what was asked for goes on: %w", ctx.Err())
 	case err != nil:
 		return nil, nil, fmt.Errorf("the supervisor went away before it answered: %w", err)
 	case a.Error != "":

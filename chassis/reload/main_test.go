@@ -77,6 +77,7 @@ type plan struct {
 	Faulty  string        `json:"faulty"` // program that has the fault; every one when empty
 	Start   time.Duration `json:"start"`
 	Drain   time.Duration `json:"drain"`
+	Stop    time.Duration `json:"stop"`
 	Many    int           `json:"many"`   // workers that may drain at a time
 	Linger  time.Duration `json:"linger"` // how long a drain takes
 }
@@ -121,7 +122,7 @@ func work() int {
 	}
 	s := &lines{link: link, fault: p.Fault, conns: map[net.Conn]bool{}}
 	if p.Fault != "rude" {
-		if err := link.Hello("v1", reload.Limits{Start: p.Start, Drain: p.Drain, Draining: p.Many}, reload.Counter{Snapshot: s.snapshot, Carry: carry}, s.adopt); err != nil {
+		if err := link.Hello("v1", reload.Limits{Start: p.Start, Drain: p.Drain, Stop: p.Stop, Draining: p.Many}, reload.Counter{Snapshot: s.snapshot, Carry: carry}, s.adopt); err != nil {
 			return exitWith(1, err)
 		}
 	}
@@ -340,11 +341,7 @@ func (j *journal) String() string {
 // prepare makes what a daemon needs. Paths of sockets are short.
 func prepare(t *testing.T, p plan) *daemon {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "rl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := briefly(t)
 	d := &daemon{t: t, dir: dir + "/run", plan: dir + "/plan", program: os.Args[0], log: &journal{}, ended: make(chan int, 1)}
 	t.Setenv(planVar, d.plan)
 	t.Setenv(badCheckVar, dir+"/bad")

@@ -79,6 +79,9 @@ type Limits struct {
 	Start time.Duration `json:"start"`
 	// Drain is how long a worker may take to drain. A grace later it is killed.
 	Drain time.Duration `json:"drain"`
+	// Stop is how long it may take when the service stops; longer by how long it goes on accepting
+	// then. 0 is Drain.
+	Stop time.Duration `json:"stop"`
 	// Draining is how many workers may be draining at a time; a reload waits until one has left.
 	Draining int `json:"draining"`
 }

@@ -3,6 +3,7 @@
 package reload_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -300,6 +301,24 @@ func TestARunDirectoryMustBeItsOwn(t *testing.T) {
 			t.Errorf("%s: %d, %v, want %q", dir, code, err, want)
 		}
 	}
+	// systemd makes a symbolic link of it where DynamicUser= is set.
+	link := briefly(t) + "/link"
+	if err := os.Symlink(briefly(t), link); err != nil {
+		t.Fatal(err)
+	}
+	linked := prepare(t, plan{})
+	linked.run(func(o *reload.Options) { o.Directory, o.Named = link, true })
+	linked.up()
+	if _, st, err := reload.Ask(context.Background(), link, reload.CommandStatus); err != nil || st.Directory != link {
+		t.Errorf("by a link: %+v, %v", st, err)
+	}
+	signalSelf(t, syscall.SIGTERM)
+	if code := linked.wait(); code != 0 {
+		t.Errorf("by a link: code %d", code)
+	}
+	if left, err := os.ReadDir(link); err != nil || len(left) != 1 { // the lock
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	// One that nobody asked for is done without.
 	d := prepare(t, plan{})
 	d.run(func(o *reload.Options) { o.Directory, o.Named = open, false })
@@ -328,4 +347,15 @@ func TestTheRunDirectoryNobodyNamesIsWhereTheSystemWantsIt(t *testing.T) {
 	if got := reload.Directory("testd", func(string) string { return "" }); !strings.Contains(got, "testd") {
 		t.Errorf("got %s", got)
 	}
+}
+
+// briefly makes a directory whose path is short enough for sockets.
+func briefly(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "rl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

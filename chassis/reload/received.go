@@ -104,6 +104,10 @@ func (s *supervisor) release() {
 	if s.stopping.IsZero() {
 		return
 	}
+	for name := range s.stored {
+		s.tell(s.notify.Remove(name)) // its copy lets clients in as well
+		delete(s.stored, name)
+	}
 	if err := s.sockets.close(true); err != nil {
 		s.log.Warn("closing sockets", "error", err)
 	}

@@ -58,6 +58,9 @@ func makeDirectory(dir string) error {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	info, err := os.Lstat(dir)
+	if err == nil && info.Mode()&os.ModeSymlink != 0 && trusted(info) {
+		info, err = os.Stat(dir) // systemd makes one where DynamicUser= is set
+	}
 	if err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
@@ -71,6 +74,12 @@ func makeDirectory(dir string) error {
 		return fmt.Errorf("run directory %s: others may write in it (mode %v); want 0700 or 0755", dir, info.Mode().Perm())
 	}
 	return nil
+}
+
+// trusted reports whether a file is ours or root's.
+func trusted(info os.FileInfo) bool {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (owner.Uid == 0 || int(owner.Uid) == os.Getuid())
 }
 
 // lockDirectory takes the lock of dir, which keeps two supervisors apart. It is released when the

@@ -456,3 +456,19 @@ func TestAServiceThatCrashesAgainAndAgainCanBeStoppedAndMended(t *testing.T) {
 	}
 	d.up()
 }
+
+func TestAStopIsGivenTheTimeThatItsWorkerAskedFor(t *testing.T) {
+	l := reload.Limits{Drain: time.Second, Stop: time.Minute}
+	d := start(t, plan{Fault: "deaf", Drain: l.Drain, Stop: l.Stop})
+	signalSelf(t, syscall.SIGTERM)
+	d.until("it stops", func() bool { return strings.Contains(d.log.String(), "msg=stopping") })
+	began := time.Now()
+	d.until("more than a drain has passed", func() bool { return time.Since(began) > 2*l.Drain })
+	if st := d.status(); st.Counts.Killed != 0 || len(st.Workers) != 1 {
+		t.Errorf("a worker that goes on accepting before it drains was killed: %+v", st)
+	}
+	signalSelf(t, syscall.SIGTERM)
+	if code := d.wait(); code != 1 {
+		t.Errorf("code %d", code)
+	}
+}

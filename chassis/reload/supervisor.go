@@ -123,6 +123,7 @@ type supervisor struct {
 	replacing *time.Timer     // set while channels are made to stand still for that; its end gives it up
 	stopping  time.Time       // when the stop was asked for; zero before
 	failed    bool            // the exit code is to be 1
+	hurried   bool            // the stop was asked for twice
 	code      int             // exit code, when nothing was ever ready
 	stopped   []func()        // told when everything has ended
 	signals   chan os.Signal
@@ -298,6 +299,10 @@ func (s *supervisor) finish() int {
 	}
 	s.closeDirectory()
 	s.good.close()
+	return s.exitCode()
+}
+
+func (s *supervisor) exitCode() int {
 	if s.failed && s.code == 0 {
 		return 1
 	}
@@ -493,6 +498,7 @@ func (s *supervisor) drainBy(w *worker, d time.Duration) {
 func (s *supervisor) overdue(w *worker) {
 	s.log.Error("worker did not end in time and is killed", "worker", w.number, "pid", w.pid, "drains_since", w.since)
 	s.counts.Killed++
+	s.failed = s.failed || !s.stopping.IsZero()
 	w.kill()
 }
 
@@ -539,6 +545,7 @@ func (s *supervisor) gone(w *worker, e *exit) {
 		s.active = nil
 		s.crashed(w, e)
 	default:
+		s.failed = s.failed || !s.stopping.IsZero() && e != nil && !e.clean()
 		s.log.Info("worker has ended", "worker", w.number, "pid", w.pid, "how", e.String(), "drained", time.Since(w.since))
 	}
 }
@@ -572,9 +579,8 @@ func (s *supervisor) startFailed(o Outcome, code int) {
 // crashed notes that the active worker has died, and has another one started.
 func (s *supervisor) crashed(w *worker, e *exit) {
 	if !s.stopping.IsZero() {
-		if e != nil && !e.clean() {
-			s.failed = true
-		}
+		s.failed = s.failed || e != nil && !e.clean()
+		s.release()
 		s.log.Info("worker has ended", "worker", w.number, "pid", w.pid, "how", e.String())
 		return
 	}
@@ -641,20 +647,22 @@ func (s *supervisor) stop(done func()) {
 	s.queued, s.pending = nil, false
 	if s.starting != nil {
 		s.starting.failure = message{Reason: ReasonStopping, Error: "the service stops"}
-		s.starting.kill()
+		s.starting.abandon(s, s.starting.limits().Drain+s.Timing.Grace)
 	}
 	if s.active != nil {
 		s.active.send(message{Kind: kindDrain, Stop: true})
-		s.drainBy(s.active, s.active.limits().Drain)
+		s.drainBy(s.active, s.active.limits().Stop)
+	} else {
+		s.release()
 	}
 }
 
 // hurry ends what still drains.
 func (s *supervisor) hurry() {
-	if s.failed {
+	if s.hurried {
 		return // a further signal does not give them another second
 	}
-	s.failed = true
+	s.hurried, s.failed = true, true
 	s.log.Warn("second signal: ending without draining")
 	for _, w := range s.workers {
 		w.send(message{Kind: kindHurry})

@@ -265,6 +265,15 @@ func (w *worker) kill() {
 	}
 }
 
+// abandon has a worker give up its start, and kills it when it has not within d.
+func (w *worker) abandon(s *supervisor, d time.Duration) {
+	w.killed = true // whatever it still says is too late
+	if w.exit == nil {
+		_ = w.process.Signal(syscall.SIGTERM)
+	}
+	w.alarm(s, d, w.kill)
+}
+
 // fails notes why a worker will end, unless that is known.
 func (w *worker) fails(r Reason, why string) {
 	if w.failure.Error == "" {
@@ -281,6 +290,7 @@ func (w *worker) limits() Limits {
 	if l.Drain <= 0 {
 		l.Drain = defaultLimits.Drain
 	}
+	l.Stop = max(l.Stop, l.Drain)
 	if l.Draining <= 0 {
 		l.Draining = defaultLimits.Draining
 	}
