@@ -247,7 +247,7 @@ func rss(t *testing.T, pid int) int {
 
 func TestAMoveSurvivesAKill(t *testing.T) {
 	file := "file:" + filepath.Join(t.TempDir(), "games.db")
-	d := launch(t, "-journal", file)
+	d := launch(t, "-journal", file, "-inprocess") // or its worker would go on
 	created, err := d.CreateGame(t.Context(), &gamev1.CreateGameRequest{})
 	if err != nil {
 		t.Fatal(err)

@@ -324,7 +324,9 @@ func TestADrawnGameIsOver(t *testing.T) {
 
 func wake(t testing.TB, a *arena.Arena) {
 	t.Helper()
-	if err := a.Wake(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := a.Wake(ctx); err != nil {
 		t.Fatal(err)
 	}
 }

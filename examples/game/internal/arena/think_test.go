@@ -130,6 +130,9 @@ func TestABotTriesAgainWhenSomethingFails(t *testing.T) {
 			case "the search":
 				source.fail(2, func() error { panic("the search is lost") })
 			}
+			follow, leave := context.WithCancel(w.ctx)
+			followed := make(chan error, 1)
+			go func() { followed <- a.Run(follow) }()
 			wake(t, a)
 			for g := w.await(a, id, 2); len(g.Moves) == 0; g = w.await(a, id, 2) {
 				w.clock.Advance(time.Second)
@@ -137,7 +140,8 @@ func TestABotTriesAgainWhenSomethingFails(t *testing.T) {
 			if s := bots.Stats(); s.Failed != 2 {
 				t.Errorf("%d attempts failed, want 2", s.Failed)
 			}
-			if err := errors.Join(a.Close(w.ctx), bots.Close(w.ctx)); err != nil {
+			leave()
+			if err := errors.Join(<-followed, a.Close(w.ctx), bots.Close(w.ctx)); err != nil {
 				t.Error(err)
 			}
 		})
