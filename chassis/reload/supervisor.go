@@ -120,6 +120,7 @@ type supervisor struct {
 	good      *build          // to roll back to; nil when there is none
 	rolled    bool            // workers are started from good
 	upgrade   bool            // replace this process once the active worker's build is proven
+	attempts  int             // to replace this process, since that was asked for
 	replacing *time.Timer     // set while channels are made to stand still for that; its end gives it up
 	stopping  time.Time       // when the stop was asked for; zero before
 	failed    bool            // the exit code is to be 1

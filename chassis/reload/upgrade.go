@@ -69,9 +69,13 @@ type workerState struct {
 // upgradeSelf replaces the supervisor by the binary at its path, once a worker of that binary
 // serves.
 func (s *supervisor) upgradeSelf() {
+	s.attempts = 0
 	s.upgrade = true
 	s.next()
 }
+
+// maxAttempts is how often a replacement is tried that workers do not allow.
+const maxAttempts = 3
 
 // replaceTimeout is how long channels may take to stand still.
 const replaceTimeout = 2 * time.Second
@@ -86,9 +90,17 @@ func (s *supervisor) pauseToReplace() {
 	for _, w := range s.workers {
 		w.link.pause()
 	}
-	s.replacing = time.AfterFunc(replaceTimeout, func() {
-		s.post(func() { s.stay(errors.New("a worker does not let go of its channel")) })
+	s.attempts++
+	var mine *time.Timer
+	mine = time.AfterFunc(replaceTimeout, func() {
+		s.post(func() {
+			if s.replacing == mine {
+				s.upgrade = s.attempts < maxAttempts // later, when it may be less busy
+				s.stay(errors.New("a worker does not let go of its channel"))
+			}
+		})
 	})
+	s.replacing = mine
 }
 
 // Check answers a supervisor that wants to know whether this binary can take its place.
@@ -136,7 +148,8 @@ func (s *supervisor) tryToReplace() {
 		s.stay(errors.New("something else has happened meanwhile"))
 		return
 	}
-	if slices.ContainsFunc(s.workers, func(w *worker) bool { return !w.paused && !w.hung }) {
+	// One whose channel has ended is about to be gone.
+	if slices.ContainsFunc(s.workers, func(w *worker) bool { return !w.paused || w.hung }) {
 		return
 	}
 	for _, g := range s.books.gathers {
@@ -146,7 +159,11 @@ func (s *supervisor) tryToReplace() {
 	if slices.ContainsFunc(s.workers, func(w *worker) bool { return w.unsent > 0 }) || !s.idle() {
 		return // the loop comes by again
 	}
-	s.stay(s.replace())
+	err := s.replace()
+	if errors.Is(err, net.ErrClosed) { // of a worker that has just died
+		s.upgrade = s.attempts < maxAttempts
+	}
+	s.stay(err)
 }
 
 // idle reports whether nothing waits to be acted on.

@@ -124,6 +124,9 @@ func (c *channel) resume() {
 // receive reads the next message; io.EOF when the other side is gone. The descriptors that came
 // with it are the caller's.
 func (c *channel) receive() (message, []*os.File, error) {
+	if c.paused.Load() {
+		return message{}, nil, errPaused // receiveRest may have lifted the deadline
+	}
 	var head [4]byte
 	n, files, err := c.receiveFiles(head[:])
 	for errors.Is(err, os.ErrDeadlineExceeded) {
