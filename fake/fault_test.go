@@ -189,16 +189,19 @@ func TestLatencyComesBeforeTheHandler(t *testing.T) {
 }
 
 func TestAWaitEndsWhenNobodyWantsIt(t *testing.T) {
-	f := fake.Start(t, spec, fake.Options[config]{})
-	conn := dial(t, f)
-	f.Latency(time.Hour)
-
+	// A fake of its own: its server may learn of the deadline later than the client.
+	late := fake.Start(t, spec, fake.Options[config]{})
+	conn := dial(t, late)
+	late.Latency(time.Hour)
 	// Long enough for the call to arrive, on a busy machine too.
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := conn.Invoke(ctx, routeGRPC, wrapperspb.String(""), new(wrapperspb.Int64Value)); status.Code(err) != grpccodes.DeadlineExceeded {
 		t.Errorf("a call whose deadline passed: %v", err)
 	}
+
+	f := fake.Start(t, spec, fake.Options[config]{})
+	f.Latency(time.Hour)
 	waiting := func() chan answer {
 		n := len(f.Calls())
 		done := make(chan answer, 1)
