@@ -232,12 +232,16 @@ func phases(s *reload.Status) map[reload.Phase][]int {
 var clientsOf = map[string]int64{"h1": 5, "h1-idle": 50, "h1-fresh": 2, "h2c-get": 4, "grpc": 3}
 
 // lostInside stops the load and wants that of each client no more was lost than the request which was inside
-// a worker when that died, and one that it wrote to the connection before it learned of the end, for each of so
-// many deaths, and that nobody was refused.
+// a worker when that died, for each of so many deaths, and that nobody was refused. A gRPC client may lose one
+// more: it writes the next call to its connection before it has noticed that this has ended.
 func lostInside(t *testing.T, l *lossbench.Load, deaths int64) {
 	t.Helper()
 	for _, r := range l.Stop() {
-		if most := 2 * deaths * clientsOf[r.Protocol]; r.Requests == 0 || r.Failed > most {
+		most := deaths * clientsOf[r.Protocol]
+		if r.Protocol == "grpc" {
+			most *= 2
+		}
+		if r.Requests == 0 || r.Failed > most {
 			t.Errorf("%s: %d of %d requests failed, want at most %d: %v", r.Protocol, r.Failed, r.Requests, most, r.Causes)
 		}
 		for cause := range r.Causes {
