@@ -262,8 +262,9 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 	}
 	switch c.proto.Load() {
 	case http2:
-		if c.h2.read(p) {
+		if c.h2.read(p) && c.server.warned.Load() {
 			c.server.poke()
+			go c.announce() // if that is what is new
 		}
 	case undecided:
 		if !c.sniff(p) {

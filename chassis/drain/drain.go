@@ -43,8 +43,9 @@ func (o *order) canGive(c *conn) bool { return o.Give != nil && c.movable }
 // open their next streams elsewhere, while every stream that they open until they know is still
 // served (RFC 9113, 6.8). It returns when all have answered, at once if there are none, and after
 // 250 ms or when ctx ends in any case. From then on, handlers of streams may be told to end:
-// their clients will not come back here. Connections that show themselves later are told with
-// the server's first frame. Calling it again waits again.
+// their clients will not come back here. A connection on which no stream was ever opened is told
+// after its first one, or when there is none for 1 s of the drain: its client is about to send a
+// request, and may have no other server. Calling it again waits again.
 func (s *Server) HeadsUp(ctx context.Context) {
 	s.gate.Quiesce()
 	s.warned.Store(true)

@@ -45,6 +45,7 @@ func WriteFrames(chunks [][]byte, due int) ([]byte, error) {
 	var wire recorder
 	c := &conn{server: &Server{}, raw: &wire, stream: &wire}
 	c.proto.Store(http2)
+	c.h2.due.Store(true)
 	for i, p := range chunks {
 		if i == due {
 			c.server.warned.Store(true)

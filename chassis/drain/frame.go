@@ -7,8 +7,9 @@ const (
 	prefaceLength = len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	headerLength  = 9
 
-	typePing = 6
-	flagAck  = 1
+	typeHeaders = 1
+	typePing    = 6
+	flagAck     = 1
 
 	pingPayload = "roadGone"
 )

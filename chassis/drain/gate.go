@@ -119,10 +119,8 @@ func (g *Gate) accept() {
 			}
 			continue
 		}
-		select {
-		case <-g.quiet:
+		if g.ending() { // Quiesce woke it before it said so
 			return
-		default:
 		}
 		if !passing(err) {
 			g.err = err
@@ -176,6 +174,12 @@ func (g *Gate) await() bool {
 		g.room.Wait()
 	}
 	return !g.isQuiet
+}
+
+func (g *Gate) ending() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.isQuiet
 }
 
 // passing says whether accepting can be expected to work again after err. accept(2) wants

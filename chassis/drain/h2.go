@@ -2,6 +2,7 @@ package drain
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,6 +10,8 @@ const (
 	// pongWithin is how long the answer to the heads-up is waited for; after that, a client is
 	// taken to know.
 	pongWithin = time.Second
+	// askWithin is how long a client that comes during the drain has to open its first stream.
+	askWithin = time.Second
 	// quietFor is how long a connection that was told has no stream before it is closed.
 	quietFor = 50 * time.Millisecond
 	// farewell is how long a client has to close a connection that we have closed on our side.
@@ -24,6 +27,11 @@ type h2 struct {
 	quiet   time.Duration // without streams, counted in scans
 	over    time.Time     // when our side was closed
 	toldAt  time.Time
+	came    time.Time // when it was first seen without ever a stream, in the drain
+
+	// due: it may be told. A client that comes during the drain comes with a request; told before
+	// that is sent, it would have to look for another server, and there may be none.
+	due atomic.Bool
 
 	// writing is held over writes: what is ours goes between two frames.
 	writing sync.Mutex
@@ -31,9 +39,10 @@ type h2 struct {
 	told    bool // the heads-up is out
 }
 
-// read follows what the client sends; true when that answers the heads-up. conn.mu is held.
+// read follows what the client sends; true when that answers the heads-up, or makes it due.
+// conn.mu is held.
 func (h *h2) read(p []byte) bool {
-	before := h.acked
+	acked, due := h.acked, h.due.Load()
 	k := min(h.preface, len(p))
 	h.preface -= k
 	p = p[k:]
@@ -43,8 +52,11 @@ func (h *h2) read(p []byte) bool {
 		if ended && h.in.acknowledged() {
 			h.acked = true
 		}
+		if ended && !due && h.in.header[3] == typeHeaders {
+			h.due.Store(true)
+		}
 	}
-	return h.acked && !before
+	return h.acked != acked || h.due.Load() != due
 }
 
 // writeFrames writes p, and the heads-up at the first place for it if it is due.
@@ -55,7 +67,7 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		part := p
-		if c.server.warned.Load() && !h.told {
+		if c.due() && !h.told {
 			probe := h.out
 			n, _ := probe.next(p)
 			part = p[:n]
@@ -74,10 +86,13 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 	return written, nil
 }
 
+// due says whether the client is to be told, if it was not.
+func (c *conn) due() bool { return c.server.warned.Load() && c.h2.due.Load() }
+
 // tell writes the heads-up if it is due and this is a place for it. h2.writing is held.
 func (c *conn) tell() error {
 	h := &c.h2
-	if h.told || !c.server.warned.Load() || !h.out.between() {
+	if h.told || !c.due() || !h.out.between() {
 		return nil
 	}
 	h.told = true
@@ -98,9 +113,9 @@ func (c *conn) announce() {
 	_ = c.tell() // net/http finds out
 }
 
-// untold says whether c speaks HTTP/2 and its client has not answered the heads-up.
+// untold says whether c speaks HTTP/2 and its client is yet to answer the heads-up.
 func (c *conn) untold() bool {
-	if c.proto.Load() != http2 {
+	if c.proto.Load() != http2 || !c.h2.due.Load() {
 		return false
 	}
 	c.mu.Lock()
@@ -115,6 +130,14 @@ func (c *conn) release(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.h2
+	if !h.due.Load() {
+		if h.came.IsZero() {
+			h.came = now
+		} else if now.Sub(h.came) >= askWithin {
+			h.due.Store(true)
+			go c.announce()
+		}
+	}
 	if c.closed || h.streams || h.toldAt.IsZero() || !h.acked && now.Sub(h.toldAt) < pongWithin {
 		h.quiet = 0
 		return

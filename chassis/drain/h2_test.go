@@ -172,6 +172,7 @@ type frame struct {
 }
 
 const (
+	frameData     = 0
 	frameHeaders  = 1
 	frameSettings = 4
 	framePing     = 6
@@ -226,6 +227,16 @@ func greet(t testing.TB, addr string) rawH2 {
 	return c
 }
 
+// acquainted is greet and one request.
+func acquainted(t testing.TB, addr string) rawH2 {
+	t.Helper()
+	c := greet(t, addr)
+	c.request(t, 1)
+	for c.readKind(t, frameData).flags == 0 { // until the end of the stream
+	}
+	return c
+}
+
 // request opens a stream: GET / in HPACK's static table.
 func (c rawH2) request(t testing.TB, stream uint32) {
 	t.Helper()
@@ -249,14 +260,14 @@ func (c rawH2) wantHeadsUp(t testing.TB) (ping frame) {
 func TestStreamsOpenedBeforeTheAnswerToTheHeadsUpAreServed(t *testing.T) {
 	clean(t)
 	s := start(t, named("s"), drain.Options{H2C: true})
-	c := greet(t, s.addr)
+	c := acquainted(t, s.addr)
 	done := draining(t, s, drain.Leave{})
 	ping := c.wantHeadsUp(t)
 	c.send(t, string(frame{kind: framePing, payload: []byte("12345678")}.bytes()))
-	c.request(t, 1)
+	c.request(t, 3)
 	ping.flags = 1
 	c.send(t, string(ping.bytes()))
-	if f := c.readKind(t, frameHeaders); f.stream != 1 {
+	if f := c.readKind(t, frameHeaders); f.stream != 3 {
 		t.Errorf("%+v", f)
 	}
 	// The client does not close, so the server does: first its own side.
@@ -277,7 +288,7 @@ func TestStreamsOpenedBeforeTheAnswerToTheHeadsUpAreServed(t *testing.T) {
 func TestAClientThatNeverAnswersTheHeadsUpIsTakenToKnowAfterASecond(t *testing.T) {
 	clean(t)
 	s := start(t, named("s"), drain.Options{H2C: true})
-	c := greet(t, s.addr)
+	c := acquainted(t, s.addr)
 	begin := time.Now()
 	s.HeadsUp(context.Background())
 	if took := time.Since(begin); took < 200*time.Millisecond {
@@ -298,24 +309,61 @@ func TestAClientThatNeverAnswersTheHeadsUpIsTakenToKnowAfterASecond(t *testing.T
 	drained(t, done) // although the client's side stays open
 }
 
-func TestAConnectionThatShowsItselfAfterTheHeadsUpIsToldWithTheFirstFrame(t *testing.T) {
+func TestAClientThatComesDuringTheDrainIsToldAfterItsFirstRequest(t *testing.T) {
 	clean(t)
 	s := start(t, named("s"), drain.Options{H2C: true})
-	c := rawH2{dial(t, s.addr)}
-	until(t, "it is accepted", func() bool { return s.Stats().Conns == 1 })
-	c.send(t, "PRI *") // recognised as such only later
+	before, after := greet(t, s.addr), rawH2{dial(t, s.addr)}
+	until(t, "both are accepted", func() bool { return s.Stats().Conns == 2 })
+	after.send(t, "PRI *") // recognised as such only later
+	begin := time.Now()
 	s.HeadsUp(context.Background())
-	c.send(t, " HTTP/2.0\r\n\r\nSM\r\n\r\n"+string(frame{kind: frameSettings}.bytes()))
-	c.request(t, 1)
-	if f := c.read(t); f.kind != frameSettings || f.flags != 0 {
-		t.Fatalf("first: %+v", f)
+	if took := time.Since(begin); took > 200*time.Millisecond {
+		t.Errorf("%v were waited for clients that have asked nothing", took)
 	}
-	if f := c.read(t); f.kind != frameGoAway {
-		t.Fatalf("second: %+v", f)
+	done := draining(t, s, drain.Leave{Min: time.Minute})
+	after.send(t, " HTTP/2.0\r\n\r\nSM\r\n\r\n"+string(frame{kind: frameSettings}.bytes()))
+	for after.readKind(t, frameSettings).flags == 0 {
 	}
-	c.readKind(t, frameHeaders)
+	for _, c := range []rawH2{before, after} {
+		// What the server says before the request is no GOAWAY, nor is there anything under way.
+		c.send(t, string(frame{kind: framePing, payload: []byte("12345678")}.bytes()))
+		for f := c.read(t); f.kind != framePing || f.flags != 1; f = c.read(t) {
+			if f.kind == frameGoAway {
+				t.Fatal("told before the request")
+			}
+		}
+		c.request(t, 1)
+		answered := false
+		for err := error(nil); err == nil; { // the answer and the heads-up, in any order
+			var f frame
+			switch f, err = c.next(); {
+			case f.kind == frameHeaders:
+				answered = f.stream == 1
+			case f.kind == framePing:
+				f.flags = 1
+				c.send(t, string(f.bytes()))
+			}
+		}
+		if !answered {
+			t.Error("closed without an answer")
+		}
+		c.Close()
+	}
+	drained(t, done)
+}
+
+func TestAClientThatComesDuringTheDrainAndAsksNothingIsToldAfterASecond(t *testing.T) {
+	clean(t)
+	s := start(t, named("s"), drain.Options{H2C: true})
+	c := greet(t, s.addr)
+	begin := time.Now()
+	done := draining(t, s, drain.Leave{})
+	c.wantHeadsUp(t)
+	if took := time.Since(begin); took < time.Second {
+		t.Errorf("told after %v", took)
+	}
 	c.Close()
-	drained(t, draining(t, s, drain.Leave{}))
+	drained(t, done)
 }
 
 func TestACutHTTP2StreamIsCounted(t *testing.T) {

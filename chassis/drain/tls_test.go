@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -139,9 +141,15 @@ func TestAClientThatIsSlowWithItsHandshakeGetsItsAnswerAfterMin(t *testing.T) {
 			done := draining(t, s, drain.Leave{Min: time.Millisecond})
 			idle.wantEnd(t)
 			slow := tls.Client(socket, trust)
+			var dialed atomic.Bool
 			client := &http.Client{Transport: &http.Transport{
-				Protocols:      new(http.Protocols),
-				DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return slow, slow.Handshake() },
+				Protocols: new(http.Protocols),
+				DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+					if dialed.Swap(true) {
+						return nil, errors.New("the first connection did not do")
+					}
+					return slow, slow.Handshake()
+				},
 			}}
 			client.Transport.(*http.Transport).Protocols.SetHTTP1(true)
 			client.Transport.(*http.Transport).Protocols.SetHTTP2(true)
