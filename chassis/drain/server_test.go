@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 func TestAHandlerThatHasHijackedIsWaitedFor(t *testing.T) {
@@ -433,7 +434,7 @@ func fits(t testing.TB, descriptors int) {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(descriptors) {
-		t.Skipf("%d descriptors are needed, %d allowed (%v)", descriptors, limit.Cur, err)
+		need.Missing(t, "%d descriptors are needed, %d allowed: raise ulimit -n (%v)", descriptors, limit.Cur, err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 // spawn runs the supervisor in a process of its own, which wrap may change.
@@ -258,15 +259,12 @@ func TestASocketOfTheServiceManagerIsUsedAndLeftBehind(t *testing.T) {
 }
 
 func TestAsTheFirstProcessOfItsNamespaceItCollectsOrphans(t *testing.T) {
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("needs a PID namespace")
+	if runtime.GOOS != "linux" {
+		t.Skip("PID namespaces are Linux's")
 	}
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
-		t.Skip(err)
-	}
+	unshare := need.Program(t, "unshare", "util-linux")
 	if out, err := exec.Command(unshare, "-pf", "--mount-proc", "true").CombinedOutput(); err != nil {
-		t.Skipf("%v: %s", err, out)
+		need.Missing(t, "no PID namespace can be made: %v: %s", err, out)
 	}
 	d := prepare(t, plan{})
 	d.spawn(func(cmd *exec.Cmd) {

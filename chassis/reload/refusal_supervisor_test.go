@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/reload/systemd"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 // noted has s log to what it returns.
@@ -241,10 +242,7 @@ func TestWhoGathersIsAnsweredBeforeTheSupervisorIsReplaced(t *testing.T) {
 
 func TestAProgramThatAnswersSomethingElseCannotSupervise(t *testing.T) {
 	s := quiet(t)
-	echo, err := exec.LookPath("echo")
-	if err != nil {
-		t.Skip(err)
-	}
+	echo := need.Program(t, "echo", "coreutils")
 	for _, answer := range []string{"hello", "supervisor protocol 0"} {
 		s.binary, s.Args = echo, []string{"echo", answer}
 		refused(t, answer, s.check(), "it said \""+answer)

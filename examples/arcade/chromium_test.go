@@ -14,6 +14,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"golang.org/x/net/html"
+
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 var screenshots = flag.String("screenshots", "", "`directory` to write pictures of the pages to")
@@ -29,7 +31,7 @@ func chromium(t *testing.T) context.Context {
 		}
 	}
 	if path == "" {
-		missing(t, "no Chromium to test the pages in: apt-get install chromium")
+		need.Missing(t, "no Chromium to test the pages in: apt-get install chromium")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.DisableGPU,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -128,15 +127,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("after 10 s still not so: %s", what)
 		}
 	}
-}
-
-// missing ends the test for want of something outside: a failure in CI, a skip elsewhere.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 func get(t testing.TB, url string, header http.Header) (*http.Response, string) {

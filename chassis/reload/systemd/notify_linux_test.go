@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-754044b3/roadworthy/chassis/reload/systemd"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 func TestEachMessageIsOneDatagram(t *testing.T) {
@@ -414,10 +415,7 @@ func descriptors(t *testing.T) int {
 }
 
 func TestSystemdNotifySaysTheSame(t *testing.T) {
-	program, err := exec.LookPath("systemd-notify")
-	if err != nil {
-		t.Skip("no systemd-notify: it is in Debian's package systemd")
-	}
+	program := need.Program(t, "systemd-notify", "systemd")
 	m := listen(t, "")
 	// Without --no-block it would wait for a barrier descriptor to be closed, and for 5 s.
 	reference := exec.Command(program, "--no-block", "--ready", "--status=serving on :8080", fmt.Sprintf("--pid=%d", os.Getpid()))

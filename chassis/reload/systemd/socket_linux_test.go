@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-754044b3/roadworthy/chassis/reload/systemd"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 // inService makes the test binary, run again, the service that is handed sockets.
@@ -212,10 +213,7 @@ func TestAServiceServesOnTheSocketsItIsHanded(t *testing.T) {
 }
 
 func TestSystemdSocketActivateHandsItsSocketsIn(t *testing.T) {
-	program, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		t.Skip("no systemd-socket-activate: it is in Debian's package systemd")
-	}
+	program := need.Program(t, "systemd-socket-activate", "systemd")
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
 	cmd := exec.Command(program, "-l", first, "-l", second, "--fdname=web:admin", "-E", inService+"=1", os.Args[0])

@@ -26,6 +26,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 	"github.com/seed-754044b3/roadworthy/fake"
 	"github.com/seed-754044b3/roadworthy/fake/faketest"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 const dropDisc = "/game.v1.GameService/DropDisc"
@@ -187,12 +188,7 @@ func TestItIsReadyAtOnce(t *testing.T) {
 
 // TestTheProgram builds the program and uses it as a suite in another language would.
 func TestTheProgram(t *testing.T) {
-	if _, err := exec.LookPath("go"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("install Go to build the program: ", err)
-	}
+	need.Program(t, "go", "golang")
 	program := filepath.Join(t.TempDir(), "gamefake")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/gamefake").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

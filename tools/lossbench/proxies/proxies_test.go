@@ -22,6 +22,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench/target"
 )
 
@@ -91,7 +92,7 @@ func TestAProxyNoticesNothingOfAReload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			program := lookup(t, name)
+			program := need.Program(t, name, name)
 			dir, err := os.MkdirTemp("/tmp", "proxy") // short: sockets are in it
 			if err != nil {
 				t.Fatal(err)
@@ -209,24 +210,6 @@ func (c *counts) count(res *http.Response, err error) {
 	c.good++
 	worker, _, _ := strings.Cut(string(body), " ")
 	c.workers[worker] = true
-}
-
-// lookup finds a program that the package of the same name has.
-func lookup(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		// Debian has them where only root looks.
-		path = filepath.Join("/usr/sbin", program)
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed: apt-get install %s", program, program)
-	}
-	return path
 }
 
 // startService starts the service and returns its address and its run directory.
