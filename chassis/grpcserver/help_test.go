@@ -5,9 +5,11 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -219,9 +221,20 @@ func (h *host) lines() []accesslog.Record {
 	return records
 }
 
-// wantMetric expects a series, or the count of a histogram, to have a value. Labels are "name",
-// "value", ….
+// wantMetric expects a series, or the count of a histogram, to get a value: a caller may have its
+// answer before it is counted. Labels are "name", "value", ….
 func (h *host) wantMetric(want float64, name string, labels ...string) {
+	h.tb.Helper()
+	got, found := h.metric(name, labels)
+	for end := time.Now().Add(5 * time.Second); got != want && time.Now().Before(end); got, found = h.metric(name, labels) {
+		runtime.Gosched()
+	}
+	if !found || got != want {
+		h.tb.Errorf("%s%v = %v (it is there: %v), want %v", name, labels, got, found, want)
+	}
+}
+
+func (h *host) metric(name string, labels []string) (value float64, found bool) {
 	h.tb.Helper()
 	families, err := h.s.Registry().Gather()
 	if err != nil {
@@ -242,13 +255,10 @@ func (h *host) wantMetric(want float64, name string, labels ...string) {
 					continue series
 				}
 			}
-			if got := m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount()); got != want {
-				h.tb.Errorf("%s%v = %v, want %v", name, labels, got, want)
-			}
-			return
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount()), true
 		}
 	}
-	h.tb.Errorf("%s%v is not there, want %v", name, labels, want)
+	return 0, false
 }
 
 // logged are the application log's lines with a message.

@@ -74,9 +74,7 @@ func TestASupervisorTakesOverTheWorkersOfOneThatWasKilled(t *testing.T) {
 		_, st, err := d.command(reload.CommandStatus)
 		return err == nil && st.Counts.Takeovers == 2 && st.Counts.Reloads == 1
 	})
-	if n, _ := d.worker(); n != 3 {
-		t.Errorf("worker %d serves, want 3", n)
-	}
+	d.until("worker 3 serves alone", func() bool { n, _ := d.worker(); return n == 3 }) // the one before may accept a last one
 	d.until("all who were taken over are gone", func() bool { return len(d.status().Workers) == 1 })
 	d.stop()
 }
