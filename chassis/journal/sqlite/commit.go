@@ -18,13 +18,19 @@ const (
 	lockWait = 5 * time.Second        // after which the attempt fails with ErrBusy
 )
 
-// begin opens a write transaction, waiting for the lock up to patience. SQLite's own way of waiting
-// backs off to 100 ms and starves beside a busy process (worst append measured: 972 ms), so this
-// one asks often. onBusy, unless nil, is called when the lock was found taken.
+// begin opens a write transaction, waiting for the lock up to patience. onBusy, unless nil, is
+// called when the lock was found taken.
 func begin(ctx context.Context, c *conn, patience time.Duration, onBusy func()) error {
+	return untilFree(ctx, patience, onBusy, func() error { return c.query("BEGIN IMMEDIATE").run() })
+}
+
+// untilFree tries until no lock of another process is in the way, up to patience. SQLite's own way
+// of waiting backs off to 100 ms and starves beside a busy process (worst append measured: 972 ms),
+// so this one asks often.
+func untilFree(ctx context.Context, patience time.Duration, onBusy func(), try func() error) error {
 	var deadline time.Time
 	for {
-		err := c.query("BEGIN IMMEDIATE").run()
+		err := try()
 		if err == nil || diagnose(err) != faultBusy {
 			return err
 		}
@@ -35,7 +41,7 @@ func begin(ctx context.Context, c *conn, patience time.Duration, onBusy func()) 
 		if deadline.IsZero() {
 			deadline = now.Add(patience)
 		} else if now.After(deadline) {
-			return fmt.Errorf("no write lock within %v: %w", patience, err)
+			return fmt.Errorf("no lock within %v: %w", patience, err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err

@@ -145,10 +145,14 @@ func (s *store) reader(ids salt) (*conn, error) {
 // prepare makes the connection the writer's, with the schema in place, and returns the head.
 // Nothing is written before the file is known to be a journal, or empty.
 func prepare(ctx context.Context, w *conn, r journal.Request) (journal.Position, error) {
-	if _, err := identify(w.Conn); err != nil {
-		return 0, err
-	}
-	mode, err := text(w.Conn, "PRAGMA journal_mode = wal")
+	var mode string
+	// SQLite does not wait for who switches to write-ahead logging at the same time.
+	err := untilFree(ctx, lockWait, nil, func() (err error) {
+		if _, err = identify(w.Conn); err == nil {
+			mode, err = text(w.Conn, "PRAGMA journal_mode = wal")
+		}
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	zombiezen "zombiezen.com/go/sqlite"
@@ -211,5 +212,21 @@ func TestEveryMemoryJournalIsItsOwn(t *testing.T) {
 	}
 	if head, err := b.Head(t.Context()); head != 0 || err != nil {
 		t.Errorf("the head of the other journal is %d, %v", head, err)
+	}
+}
+
+func TestSeveralOpenANewFileAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 60 {
+		url := "file:" + filepath.Join(dir, fmt.Sprint(round))
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				if err := tryOpen(t, url); err != nil {
+					t.Errorf("round %d: %v", round, err)
+				}
+			})
+		}
+		group.Wait()
 	}
 }

@@ -54,8 +54,10 @@ const (
 	current             // a journal with the schema above
 )
 
-// identify looks at what is in the database and refuses what is no journal of this version.
-func identify(c *sqlite.Conn) (kind, error) {
+// identify looks at what is in the database and refuses what is no journal of this version. It
+// looks at one moment of it, as another process may be making the journal.
+func identify(c *sqlite.Conn) (k kind, err error) {
+	defer sqlitex.Save(c)(&err)
 	app, err := number(c, `PRAGMA application_id`)
 	if err != nil {
 		return 0, err
