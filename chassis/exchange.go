@@ -2,74 +2,80 @@ package chassis
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
+	"unsafe"
 
-	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
-// exchange is one HTTP request and its answer. It is the context of the request as well, which
-// spares allocations: a deadline costs nothing until somebody waits for it.
+// exchange is one HTTP request and its answer: the writer of the answer, which notes what is
+// written, and the context of the request, whose deadline costs nothing until somebody waits for
+// it. To be both, and to have everything of a request in one piece of memory, is what makes the
+// chain cheap: a test holds its size.
+//
+// A handler may keep the context when it has returned, so an exchange is not used again, but
+// under bare_context: there it is no context.
 type exchange struct {
-	context.Context // of the request as net/http made it, with Info: it ends when the caller leaves
+	response
+	context.Context // of the request as net/http made it: it ends when the caller leaves; nil under bare_context
 	request.Info
 	endpoint *endpoint
-	response response  // what reaches the connection
-	outer    *response // what the handler writes, when a compressor stands between; else nil
-	id       [1]string // the value of the answer's X-Request-Id
-	start    time.Time
+	outer    *compressed    // what the handler writes to, when a compressor stands between; else nil
 	failed   *failure.Error // what was answered instead of a result
-	// unread is why the request's body could not be read. It may be read by goroutines of the
-	// handler's.
-	unread  atomic.Pointer[failure.Error]
-	aborted bool // the answer was cut off
+	body     *body          // of the request, when it has one
+	start    time.Time
+	gate     unmatched // of the router
+	id       [request.IDLen]byte
+	aborted  bool // the answer was cut off
 
-	mu       sync.Mutex
-	deadline time.Time       // of the handler, zero for none
-	bounded  context.Context // Context with the deadline, once somebody has asked for Done
-	cancel   context.CancelFunc
+	mu      sync.Mutex
+	due     time.Duration // the handler's deadline, after epoch; 0 for none
+	bounded *bounded      // once somebody has asked for Done
+}
+
+// epoch is what deadlines are counted from: a third of the size of a time.Time.
+var epoch = time.Now()
+
+// bounded is a request's context with its deadline.
+type bounded struct {
+	context.Context
+	cancel context.CancelFunc
 }
 
 // bound sets the deadline, and reports false when it is too late for that: it has been set
 // already, or somebody waits for the context's end.
-func (ex *exchange) bound(deadline time.Time) bool {
+func (ex *exchange) bound(timeout time.Duration) bool {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.bounded != nil || !ex.deadline.IsZero() {
+	if ex.bounded != nil || ex.due != 0 {
 		return false
 	}
-	ex.deadline = deadline
+	ex.due = time.Since(epoch) + timeout
 	return true
 }
 
-// whole is Context with the deadline.
+// whole is the context with the deadline.
 func (ex *exchange) whole() context.Context {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	switch {
-	case ex.bounded != nil:
-	case ex.deadline.IsZero():
-		ex.bounded = ex.Context
-	default:
-		ex.bounded, ex.cancel = context.WithDeadline(ex.Context, ex.deadline)
+	if ex.bounded == nil {
+		ex.bounded = &bounded{Context: ex.Context}
+		if ex.due != 0 {
+			ex.bounded.Context, ex.bounded.cancel = context.WithDeadline(ex.Context, epoch.Add(ex.due))
+		}
 	}
-	return ex.bounded
+	return ex.bounded.Context
 }
 
 // release frees what waiting for the deadline took.
 func (ex *exchange) release() {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.cancel != nil {
-		ex.cancel()
+	if ex.bounded != nil && ex.bounded.cancel != nil {
+		ex.bounded.cancel()
 	}
 }
 
@@ -77,7 +83,10 @@ func (ex *exchange) release() {
 func (ex *exchange) Deadline() (time.Time, bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	return ex.deadline, !ex.deadline.IsZero()
+	if ex.due == 0 {
+		return time.Time{}, false
+	}
+	return epoch.Add(ex.due), true
 }
 
 // Done implements context.Context.
@@ -91,26 +100,90 @@ type exchangeKey struct{}
 // Value implements context.Context. Asked by package context for the context that Done is of, it
 // must answer with the same, or each context made of this one would need a goroutine.
 func (ex *exchange) Value(key any) any {
-	if key == (exchangeKey{}) {
+	switch key {
+	case exchangeKey{}:
 		return ex
+	case request.Key{}:
+		return &ex.Info
 	}
 	ex.mu.Lock()
-	ctx := ex.bounded
-	ex.mu.Unlock()
-	if ctx == nil {
-		ctx = ex.Context
+	ctx := ex.Context
+	if ex.bounded != nil {
+		ctx = ex.bounded.Context
 	}
+	ex.mu.Unlock()
 	return ctx.Value(key)
 }
 
-func exchangeOf(ctx context.Context) *exchange {
-	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return ex
+// exchangeOf finds the exchange of a request by what its handler was given; nil when it is none of
+// the chassis.
+func exchangeOf(w http.ResponseWriter, r *http.Request) *exchange {
+	if ex, ok := w.(*exchange); ok {
+		return ex
+	}
+	if ex, _ := r.Context().Value(exchangeKey{}).(*exchange); ex != nil {
+		return ex
+	}
+	// Under bare_context, inside of middleware.
+	for {
+		switch v := w.(type) {
+		case *exchange:
+			return v
+		case *compressed:
+			return v.exchange
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// identify gives the exchange its id and trace, and the answer the id.
+func (ex *exchange) identify(r *http.Request) {
+	s := ex.endpoint.service
+	var given, trace string
+	if ex.endpoint.cfg.TrustRequestID {
+		given = first(r.Header["X-Request-Id"])
+	}
+	trace = first(r.Header["Traceparent"])
+	if ex.Context == nil {
+		// What net/http sends after the handler has returned must not be in memory that is used again.
+		apart := new(struct {
+			text  [request.IDLen]byte
+			value [1]string
+		})
+		ex.Info = s.identify(ex.endpoint.name, given, trace, &apart.text)
+		apart.value[0] = ex.ID
+		ex.Header()["X-Request-Id"] = apart.value[:]
+		return
+	}
+	ex.Info = s.identify(ex.endpoint.name, given, trace, &ex.id)
+	ex.Header()["X-Request-Id"] = unsafe.Slice(&ex.ID, 1)
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// caller is the context that ends when the caller leaves, and not with the handler's deadline.
+func (ex *exchange) caller(r *http.Request) context.Context {
+	if ex.Context != nil {
+		return ex.Context
+	}
+	return r.Context()
 }
 
 // intercept asks the world whether the handler may run.
 func (ex *exchange) intercept(r *http.Request, route string) error {
-	return ex.endpoint.service.Intercept(r.Context(), Call{Listener: ex.endpoint.name, Method: r.Method, Route: route})
+	s := ex.endpoint.service
+	if s.world.Intercept == nil {
+		return nil
+	}
+	return s.world.Intercept(r.Context(), Call{Listener: ex.endpoint.name, Method: r.Method, Route: route})
 }
 
 // limit applies the bounds of the route: size of the body, time of the handler.
@@ -121,150 +194,26 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 		if options.maxBody != 0 {
 			size = options.maxBody
 		}
-		b := &body{ReadCloser: r.Body, exchange: ex}
+		b := &body{ReadCloser: r.Body, ctx: ex.caller(r)}
 		if size > 0 {
 			b.ReadCloser = http.MaxBytesReader(ex.response.ResponseWriter, r.Body, int64(size))
 		}
-		r.Body = b
+		r.Body, ex.body = b, b
 	}
 	if options.streams {
 		// The body may come at any pace as well.
 		_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
-		return r, func() {}
+		return r, nothing
 	}
 	timeout := cfg.Timeout
 	if options.timeout != 0 {
 		timeout = options.timeout
 	}
-	if timeout <= 0 || ex.bound(time.Now().Add(timeout)) {
-		return r, func() {}
+	if timeout <= 0 || ex.Context == nil || ex.bound(timeout) {
+		return r, nothing
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	return r.WithContext(ctx), cancel
 }
 
-// body is a request's body. Its errors are failures that say why it could not be read.
-type body struct {
-	io.ReadCloser
-	exchange *exchange
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil, err == io.EOF, errors.Is(err, http.ErrBodyReadAfterClose):
-		return n, err
-	}
-	var f *failure.Error
-	_, large := errors.AsType[*http.MaxBytesError](err)
-	switch {
-	case large:
-		f = failure.From(err)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		f = failure.TooSlow.Wrap(err)
-	case b.exchange.Context.Err() != nil:
-		f = failure.CallerLeft.Wrap(err)
-	default:
-		f = failure.Malformed.Wrap(err)
-	}
-	b.exchange.unread.Store(f)
-	return n, f
-}
-
-// rescue, when deferred, answers a panic.
-func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		ex.aborted = true
-		panic(v)
-	}
-	ex.fail(w, r, failure.Recovered(v, debug.Stack()))
-}
-
-// fail answers err. Once an answer has begun, cutting it is the only way left to say that it is
-// none.
-func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f, id := ex.endpoint.service.Fail(ex.Context, ex.blameBody(err))
-	ex.failed = f
-	ex.mustNotHaveBegun()
-	code := f.Code()
-	if f.HTTPStatus() == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
-		// RFC 9110, section 15.5.2, demands one; handlers that want another scheme set it.
-		w.Header().Set("WWW-Authenticate", `Bearer realm="`+ex.endpoint.service.name+`"`)
-	}
-	if r.ProtoMajor == 1 && (code == failure.TooLarge || code == failure.TooSlow || code == failure.Draining) {
-		// What is left of the body is not worth reading; of a draining service nothing is to be
-		// had. HTTP/2 says so for a whole connection, and its Shutdown already does.
-		w.Header().Set("Connection", "close")
-	}
-	p := f.Problem(id)
-	if !ex.page(w, r, p) {
-		failure.WriteProblem(w, r, p)
-	}
-}
-
-// page has the router's page for people answer p, and reports whether it did.
-func (ex *exchange) page(w http.ResponseWriter, r *http.Request, p failure.Problem) (done bool) {
-	if ex.endpoint.router == nil || ex.endpoint.router.page == nil {
-		return false
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			ex.endpoint.service.Fail(ex.Context, failure.Recovered(v, debug.Stack()))
-			ex.mustNotHaveBegun()
-			done = false
-		}
-	}()
-	return ex.endpoint.router.page(w, r, p)
-}
-
-// mustNotHaveBegun cuts the answer off if some of it is out.
-func (ex *exchange) mustNotHaveBegun() {
-	if ex.response.status != 0 || ex.outer != nil && ex.outer.status != 0 {
-		ex.aborted = true
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// blameBody returns why the body could not be read when a handler made something else of that:
-// it took half a body for a malformed one, say. Failures that are no caller's fault stand.
-func (ex *exchange) blameBody(err error) error {
-	unread := ex.unread.Load()
-	if unread == nil {
-		return err
-	}
-	switch code := failure.From(err).Code(); {
-	case code == unread.Code(), code.Class() == failure.Service, code.Class() == failure.Dependency:
-		return err
-	}
-	return unread.Wrap(err)
-}
-
-// end writes the access line and counts the request.
-func (ex *exchange) end(r *http.Request) {
-	ex.release()
-	e := ex.endpoint
-	took := e.service.world.Clock.Now().Sub(ex.start)
-	e.inFlight.Dec()
-	status, bytes := ex.response.status, ex.response.bytes
-	if status == 0 && !ex.aborted {
-		status = http.StatusOK // what net/http sends for a handler that wrote nothing
-	}
-	if r.Method == http.MethodHead {
-		bytes = 0 // handlers write a body, net/http keeps it
-	}
-	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
-	rec := accesslog.Record{
-		Client: clientAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto,
-		Status: status, Bytes: bytes, Referer: r.Referer(), UserAgent: r.UserAgent(),
-		Duration: took, Route: ex.Route, RequestID: ex.ID, Listener: e.name,
-	}
-	rec.User, _, _ = r.BasicAuth()
-	if ex.failed != nil {
-		rec.FailureCode = ex.failed.Code().Number()
-	}
-	e.service.LogAccess(&rec)
-}
+func nothing() {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"unsafe"
 )
 
 // VersionOf is for builds that a test binary is not.
@@ -37,3 +38,6 @@ func RunWorker[C any](ctx context.Context, spec Spec[C], h Host, args []string, 
 
 // CertificateCheck is how often the files of certificates are looked at.
 const CertificateCheck = certificateCheck
+
+// ExchangeSize is what a request takes in memory for the chain, and the most that it may take.
+const ExchangeSize, MaxExchangeSize = unsafe.Sizeof(exchange{}), 288

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -18,7 +19,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
-	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 // HTTP serves h on the listener called name: HTTP/1.1, HTTP/2 with TLS, and HTTP/2 without it
@@ -37,6 +37,7 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	e := &endpoint{service: s, name: name, cfg: cfg, inner: h, inFlight: s.metrics.InFlight(name)}
+	e.exchanges.New = func() any { return new(exchange) }
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
 	e.server = drain.New(&http.Server{
@@ -71,7 +72,8 @@ type endpoint struct {
 	handler http.Handler // answer, with CORS and compression around it
 	server  *drain.Server
 	// inFlight counts the requests being answered.
-	inFlight prometheus.Gauge
+	inFlight  prometheus.Gauge
+	exchanges sync.Pool // under bare_context
 }
 
 // showRoutes makes the metrics of all routes, which stand at zero before the first request: a
@@ -142,31 +144,48 @@ func (e *endpoint) Close() error { return e.server.Close() }
 
 // ServeHTTP takes a request through the chain: identity, handler, failure, log line, metrics.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ex := &exchange{endpoint: e, start: e.service.world.Clock.Now(), response: response{ResponseWriter: w}}
-	var id string
-	if e.cfg.TrustRequestID {
-		id = r.Header.Get("X-Request-Id")
+	var ex *exchange
+	if e.cfg.BareContext {
+		ex = e.exchanges.Get().(*exchange)
+	} else {
+		ex = &exchange{Context: r.Context()}
 	}
-	ex.Info = e.service.NewRequest(e.name, id, r.Header.Get("Traceparent"))
-	ex.id[0] = ex.ID
-	w.Header()["X-Request-Id"] = ex.id[:]
+	ex.endpoint, ex.ResponseWriter, ex.start = e, w, e.service.world.Clock.Now()
+	ex.identify(r)
 	if e.cfg.BodyTimeout > 0 && r.ContentLength != 0 {
 		// In real time, as the connection is; net/http lifts it at the body's end.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(e.cfg.BodyTimeout))
 	}
-	ex.Context = request.With(r.Context(), &ex.Info)
-	r = r.WithContext(ex)
 	e.inFlight.Inc()
+	if e.cfg.BareContext {
+		e.serveBare(ex, r)
+		return
+	}
+	r = r.WithContext(ex)
 	defer ex.end(r)
-	e.handler.ServeHTTP(&ex.response, r)
+	e.handler.ServeHTTP(ex, r)
+}
+
+// serveBare is for exchanges that are used again. One whose handler panicked is not: somebody may
+// have what was recovered from.
+func (e *endpoint) serveBare(ex *exchange, r *http.Request) {
+	whole := false
+	defer func() {
+		ex.end(r)
+		if whole && !ex.hijacked {
+			*ex = exchange{}
+			e.exchanges.Put(ex)
+		}
+	}()
+	e.handler.ServeHTTP(ex, r)
+	whole = true
 }
 
 // answer calls the handler, inside CORS and compression.
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
-	ex := exchangeOf(r.Context())
-	if w != http.ResponseWriter(&ex.response) {
-		// A compressor keeps the beginning of an answer; what has begun is known here.
-		ex.outer = &response{ResponseWriter: w, plain: &ex.response}
+	ex := exchangeOf(w, r)
+	if w != http.ResponseWriter(ex) {
+		ex.outer = &compressed{response{ResponseWriter: w}, ex}
 		w = ex.outer
 	}
 	defer ex.rescue(w, r)

@@ -156,6 +156,7 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		world:    world,
 		config:   set,
 		log:      world.Log.Named(name),
+		ids:      request.NewSource(world.Rand),
 		registry: prometheus.NewRegistry(),
 		started:  time.Now(),
 		leaving:  make(chan struct{}),

@@ -10,12 +10,9 @@ import (
 // response notes what is answered on its way through.
 type response struct {
 	http.ResponseWriter
-	status   int   // 0 until the header is written
 	bytes    int64 // of the body
+	status   int32 // 0 until the header is written
 	hijacked bool
-	// plain is what answers go to that a compressor, which ResponseWriter then is, would only
-	// hold back; nil without a compressor.
-	plain http.ResponseWriter
 }
 
 // Unwrap lets http.ResponseController reach what lies below.
@@ -72,14 +69,51 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // begin notes the status of an answer whose first byte is about to be written.
 func (w *response) begin(status int) {
+	if w.status == 0 {
+		w.status = int32(status)
+	}
+}
+
+// compressed is what a handler writes to whose answer is compressed. The compressor, which lies
+// below, keeps the beginning of an answer; what has begun is known here.
+type compressed struct {
+	response
+	exchange *exchange
+}
+
+func (w *compressed) WriteHeader(status int) {
+	w.choose()
+	w.response.WriteHeader(status)
+}
+
+func (w *compressed) Write(b []byte) (int, error) {
+	w.choose()
+	return w.response.Write(b)
+}
+
+func (w *compressed) WriteString(s string) (int, error) {
+	w.choose()
+	return w.response.WriteString(s)
+}
+
+func (w *compressed) ReadFrom(r io.Reader) (int64, error) {
+	w.choose()
+	return w.response.ReadFrom(r)
+}
+
+func (w *compressed) Flush() { _ = w.FlushError() }
+
+func (w *compressed) FlushError() error {
+	w.choose()
+	return w.response.FlushError()
+}
+
+// choose goes around the compressor if it would only hold the answer back.
+func (w *compressed) choose() {
 	if w.status != 0 {
 		return
 	}
-	w.status = status
-	if w.plain == nil {
-		return
-	}
 	if contentType := w.Header().Get("Content-Type"); contentType != "" && !compressible(contentType) {
-		w.ResponseWriter = w.plain
+		w.ResponseWriter = w.exchange
 	}
 }

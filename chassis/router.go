@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
-	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 // Handler answers a request or returns why it cannot. An error is answered, logged and counted
@@ -69,10 +68,7 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 		g := w.(*unmatched)
 		g.matched = true
 		w = g.ResponseWriter
-		if info := request.From(r.Context()); info != nil {
-			info.Route = pattern
-		}
-		ex := exchangeOf(r.Context())
+		ex := exchangeOf(w, r)
 		if ex == nil {
 			// Served without the chassis, in a test of a handler.
 			if err := h(w, r); err != nil {
@@ -80,6 +76,7 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 			}
 			return
 		}
+		ex.Route = pattern
 		r, done := ex.limit(r, options)
 		defer done()
 		err := ex.intercept(r, pattern)
@@ -129,7 +126,13 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler
 
 // route has the handler answer whose pattern matches.
 func (rt *Router) route(w http.ResponseWriter, r *http.Request) {
-	g := &unmatched{ResponseWriter: w}
+	var g *unmatched
+	if ex, ok := w.(*exchange); ok && ex.gate.ResponseWriter == nil {
+		g = &ex.gate
+	} else {
+		g = new(unmatched) // inside of middleware, or of another router
+	}
+	g.ResponseWriter = w
 	rt.mux.ServeHTTP(g, r)
 	if g.matched || g.status == 0 {
 		return
@@ -141,7 +144,7 @@ func (rt *Router) route(w http.ResponseWriter, r *http.Request) {
 	case http.StatusMethodNotAllowed:
 		err = failure.MethodNotAllowed.With("method", failure.Safe(r.Method)).With("allowed", failure.Safe(w.Header().Get("Allow")))
 	default:
-		err = failure.Malformed.With("status", g.status)
+		err = failure.Malformed.With("status", int(g.status))
 	}
 	Fail(w, r, err)
 }
@@ -150,13 +153,13 @@ func (rt *Router) route(w http.ResponseWriter, r *http.Request) {
 // handlers and redirects through and keeps the mux's own plain-text refusals back.
 type unmatched struct {
 	http.ResponseWriter
+	status  int32 // a refusal of the mux
 	matched bool
-	status  int // a refusal of the mux
 }
 
 func (u *unmatched) WriteHeader(status int) {
 	if status >= 400 {
-		u.status = status
+		u.status = int32(status)
 		h := u.Header()
 		h.Del("Content-Type")
 		h.Del("X-Content-Type-Options")
@@ -176,7 +179,7 @@ func (u *unmatched) Write(b []byte) (int, error) {
 // handlers that cannot return errors; outside a request of the chassis it only writes the
 // problem document.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
-	if ex := exchangeOf(r.Context()); ex != nil {
+	if ex := exchangeOf(w, r); ex != nil {
 		ex.fail(w, r, err)
 		return
 	}

@@ -34,6 +34,7 @@ type Service struct {
 	registry   *prometheus.Registry
 	metrics    *kpi.Metrics
 	failures   *failure.Counter
+	ids        *request.Source
 	sets       []*failure.Set
 	access     *accesslog.Writer
 	accessFile io.Closer // what access writes to, when it is to be closed

@@ -48,7 +48,7 @@ func Static(fsys fs.FS) (Handler, error) {
 			return failure.UnknownRoute.With("path", failure.Safe(r.URL.Path))
 		}
 		tag := file.tag
-		if ex := exchangeOf(r.Context()); ex != nil && ex.endpoint.cfg.Compress {
+		if ex := exchangeOf(w, r); ex != nil && ex.endpoint.cfg.Compress {
 			// One tag stands for the bytes and their compressed form, which only a weak
 			// one may: RFC 9110, section 8.8.1.
 			tag = "W/" + tag

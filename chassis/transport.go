@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"go.uber.org/zap"
 
@@ -21,14 +22,21 @@ import (
 // NewRequest identifies a request that came in by listener. id is what the caller calls it,
 // empty to make one; traceparent is its trace header, empty when it has none.
 func (s *Service) NewRequest(listener, id, traceparent string) request.Info {
+	return s.identify(listener, id, traceparent, new([request.IDLen]byte))
+}
+
+// identify is NewRequest with the memory of an id that is made: the string is of it, so nothing
+// else may be written there.
+func (s *Service) identify(listener, id, traceparent string, made *[request.IDLen]byte) request.Info {
 	if !request.ValidID(id) {
-		id = request.NewID(s.world.Clock.Now(), s.world.Rand)
+		s.ids.PutID(made, s.world.Clock.Now())
+		id = unsafe.String(&made[0], len(made))
 	}
 	trace, ok := request.ParseTrace(traceparent)
 	if ok {
-		trace = trace.Child(s.world.Rand)
+		trace = s.ids.Child(trace)
 	} else {
-		trace = request.NewTrace(s.world.Rand)
+		trace = s.ids.NewTrace()
 	}
 	return request.Info{ID: id, Trace: trace, Listener: listener, Draining: s.draining}
 }

@@ -7,12 +7,7 @@
 // log line); the trace is for machines (W3C Trace Context, https://www.w3.org/TR/trace-context/).
 package request
 
-import (
-	"context"
-	"encoding/hex"
-	"io"
-	"time"
-)
+import "context"
 
 // Info describes one request. Its fields are set before the handler runs and are read-only
 // from then on, except Route, which the router sets before it calls the route's handler.
@@ -24,16 +19,18 @@ type Info struct {
 	Draining <-chan struct{} // closed when the service begins to drain
 }
 
-type key struct{}
+// Key is what a context that carries an Info knows it by: Value(Key{}) is the *Info. [With] makes
+// such a context; one that is made for a request anyway can carry its Info itself.
+type Key struct{}
 
 // With returns a context that carries info.
 func With(ctx context.Context, info *Info) context.Context {
-	return context.WithValue(ctx, key{}, info)
+	return context.WithValue(ctx, Key{}, info)
 }
 
 // From returns the Info that ctx carries, and nil when it carries none.
 func From(ctx context.Context) *Info {
-	info, _ := ctx.Value(key{}).(*Info)
+	info, _ := ctx.Value(Key{}).(*Info)
 	return info
 }
 
@@ -43,28 +40,6 @@ func ID(ctx context.Context) string {
 		return info.ID
 	}
 	return ""
-}
-
-// NewID makes a request id: a UUID version 7 (RFC 9562), so that ids sort by time, with its
-// 74 random bits read from rand. It panics when rand fails: a process that cannot read
-// randomness must not go on.
-func NewID(now time.Time, rand io.Reader) string {
-	var b [16]byte
-	read(rand, b[6:])
-	ms := uint64(now.UnixMilli())
-	for i := range 6 {
-		b[i] = byte(ms >> (40 - 8*i))
-	}
-	b[6] = b[6]&0x0f | 0x70
-	b[8] = b[8]&0x3f | 0x80
-	var s [36]byte
-	hex.Encode(s[:8], b[:4])
-	hex.Encode(s[9:13], b[4:6])
-	hex.Encode(s[14:18], b[6:8])
-	hex.Encode(s[19:23], b[8:10])
-	hex.Encode(s[24:], b[10:])
-	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
-	return string(s[:])
 }
 
 // ValidID reports whether a caller's id may be taken over: 1 to 64 characters that need no
@@ -80,10 +55,4 @@ func ValidID(id string) bool {
 		}
 	}
 	return true
-}
-
-func read(rand io.Reader, b []byte) {
-	if _, err := io.ReadFull(rand, b); err != nil {
-		panic("request: reading randomness: " + err.Error())
-	}
 }

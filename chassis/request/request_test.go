@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,6 +46,53 @@ func TestIDsAreVersion7UUIDsThatSortByTime(t *testing.T) {
 	if id := request.NewID(at, rand.Reader); !strings.HasPrefix(id, "017f22e2-79b0-7") {
 		t.Errorf("id %q does not begin with the time of the RFC's example", id)
 	}
+}
+
+func TestASourceMakesWhatTheFunctionsMakeAndReadsAhead(t *testing.T) {
+	var reads int
+	bytes := make([]byte, 4096)
+	for i := range bytes {
+		bytes[i] = byte(i * 7)
+	}
+	now := time.UnixMilli(0x017F22E279B0)
+	var id [request.IDLen]byte
+	source := request.NewSource(counting{strings.NewReader(string(bytes)), &reads})
+	source.PutID(&id, now)
+	same := strings.NewReader(string(bytes))
+	if want := request.NewID(now, same); string(id[:]) != want {
+		t.Errorf("id %s, want %s", id, want)
+	}
+	trace, want := source.NewTrace(), request.NewTrace(same)
+	if trace != want {
+		t.Errorf("trace %s, want %s", trace.Header(), want.Header())
+	}
+	if got, want := source.Child(trace), want.Child(same); got != want {
+		t.Errorf("child %s, want %s", got.Header(), want.Header())
+	}
+	if got := source.Child(request.Trace{}); !got.IsZero() {
+		t.Errorf("no trace has the child %s", got.Header())
+	}
+	seen := map[string]bool{}
+	for range 30 {
+		source.PutID(&id, now)
+		seen[string(id[:])] = true
+	}
+	if len(seen) != 30 || reads != 1 {
+		t.Errorf("%d ids of 30 were made of %d reads, want 1", len(seen), reads)
+	}
+	if n := testing.AllocsPerRun(10, func() { source.PutID(&id, now); source.Child(source.NewTrace()) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+type counting struct {
+	io.Reader
+	reads *int
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	*c.reads++
+	return c.Reader.Read(p)
 }
 
 func TestARandomSourceThatFailsIsNotSurvived(t *testing.T) {

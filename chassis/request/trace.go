@@ -15,9 +15,13 @@ type Trace struct {
 
 // NewTrace begins a trace with ids read from rand; it is not sampled.
 func NewTrace(rand io.Reader) Trace {
-	var b [24]byte // whole, because every request without a trace begins one
-	read(rand, b[:])
-	t := Trace{TraceID: [16]byte(b[:16]), SpanID: [8]byte(b[16:])}
+	var random [24]byte // whole, because every request without a trace begins one
+	read(rand, random[:])
+	return newTrace(&random)
+}
+
+func newTrace(random *[24]byte) Trace {
+	t := Trace{TraceID: [16]byte(random[:16]), SpanID: [8]byte(random[16:])}
 	if t.TraceID == [16]byte{} {
 		t.TraceID[15] = 1 // ids of zeros are invalid
 	}
@@ -33,6 +37,13 @@ func (t Trace) Child(rand io.Reader) Trace {
 	}
 	var span [8]byte
 	read(rand, span[:])
+	return t.child(span)
+}
+
+func (t Trace) child(span [8]byte) Trace {
+	if t.IsZero() {
+		return t
+	}
 	span[7] |= 1
 	t.SpanID = span
 	return t
@@ -76,12 +87,23 @@ func ParseTrace(header string) (Trace, bool) {
 }
 
 func unhex(dst []byte, src string) bool {
-	for i := range len(src) {
-		c := src[i]
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+	for i := range dst {
+		high, low := digit(src[2*i]), digit(src[2*i+1])
+		if high > 15 || low > 15 {
 			return false
 		}
+		dst[i] = high<<4 | low
 	}
-	_, err := hex.Decode(dst, []byte(src))
-	return err == nil
+	return true
+}
+
+// digit is the value of a lower-case hexadecimal digit, above 15 when it is none.
+func digit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 16
 }

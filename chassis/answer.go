@@ -1,0 +1,119 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// rescue, when deferred, answers a panic.
+func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		ex.aborted = true
+		panic(v)
+	}
+	ex.fail(w, r, failure.Recovered(v, debug.Stack()))
+}
+
+// fail answers err. Once an answer has begun, cutting it is the only way left to say that it is
+// none.
+func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f, id := ex.endpoint.service.Fail(ex.known(r), ex.blameBody(err))
+	ex.failed = f
+	ex.mustNotHaveBegun()
+	code := f.Code()
+	if f.HTTPStatus() == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
+		// RFC 9110, section 15.5.2, demands one; handlers that want another scheme set it.
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+ex.endpoint.service.name+`"`)
+	}
+	if r.ProtoMajor == 1 && (code == failure.TooLarge || code == failure.TooSlow || code == failure.Draining) {
+		// What is left of the body is not worth reading; of a draining service nothing is to be
+		// had. HTTP/2 says so for a whole connection, and its Shutdown already does.
+		w.Header().Set("Connection", "close")
+	}
+	p := f.Problem(id)
+	if !ex.page(w, r, p) {
+		failure.WriteProblem(w, r, p)
+	}
+}
+
+// known is what a failure is told of its request: who it is, and whether the caller left.
+func (ex *exchange) known(r *http.Request) context.Context {
+	info := ex.Info // an exchange may be used again
+	return request.With(ex.caller(r), &info)
+}
+
+// page has the router's page for people answer p, and reports whether it did.
+func (ex *exchange) page(w http.ResponseWriter, r *http.Request, p failure.Problem) (done bool) {
+	if ex.endpoint.router == nil || ex.endpoint.router.page == nil {
+		return false
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			ex.endpoint.service.Fail(ex.known(r), failure.Recovered(v, debug.Stack()))
+			ex.mustNotHaveBegun()
+			done = false
+		}
+	}()
+	return ex.endpoint.router.page(w, r, p)
+}
+
+// mustNotHaveBegun cuts the answer off if some of it is out.
+func (ex *exchange) mustNotHaveBegun() {
+	if ex.status != 0 || ex.outer != nil && ex.outer.status != 0 {
+		ex.aborted = true
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// blameBody returns why the body could not be read when a handler made something else of that:
+// it took half a body for a malformed one, say. Failures that are no caller's fault stand.
+func (ex *exchange) blameBody(err error) error {
+	if ex.body == nil {
+		return err
+	}
+	unread := ex.body.unread.Load()
+	if unread == nil {
+		return err
+	}
+	switch code := failure.From(err).Code(); {
+	case code == unread.Code(), code.Class() == failure.Service, code.Class() == failure.Dependency:
+		return err
+	}
+	return unread.Wrap(err)
+}
+
+// end writes the access line and counts the request.
+func (ex *exchange) end(r *http.Request) {
+	ex.release()
+	e := ex.endpoint
+	took := e.service.world.Clock.Now().Sub(ex.start)
+	e.inFlight.Dec()
+	status, bytes := int(ex.status), ex.bytes
+	if status == 0 && !ex.aborted {
+		status = http.StatusOK // what net/http sends for a handler that wrote nothing
+	}
+	if r.Method == http.MethodHead {
+		bytes = 0 // handlers write a body, net/http keeps it
+	}
+	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
+	rec := accesslog.Record{
+		Client: clientAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto,
+		Status: status, Bytes: bytes, Referer: r.Referer(), UserAgent: r.UserAgent(),
+		Duration: took, Route: ex.Route, RequestID: ex.ID, Listener: e.name,
+	}
+	rec.User, _, _ = r.BasicAuth()
+	if ex.failed != nil {
+		rec.FailureCode = ex.failed.Code().Number()
+	}
+	e.service.LogAccess(&rec)
+}
