@@ -94,7 +94,7 @@ func (ex *exchange) blameBody(err error) error {
 
 // end writes the access line and counts the request.
 func (ex *exchange) end(r *http.Request) {
-	ex.release()
+	ex.Release()
 	e := ex.endpoint
 	took := e.service.world.Clock.Now().Sub(ex.start)
 	e.inFlight.Dec()

@@ -3,24 +3,23 @@ package chassis
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
 // exchange is one HTTP request and its answer: the writer of the answer, which notes what is
-// written, and the context of the request, whose deadline costs nothing until somebody waits for
-// it. To be both, and to have everything of a request in one piece of memory, is what makes the
+// written, and the context of the request. To be both, and to have everything of a request in one piece of memory, is what makes the
 // chain cheap: a test holds its size.
 //
 // A handler may keep the context when it has returned, so an exchange is not used again, but
 // under bare_context: there it is no context.
 type exchange struct {
 	response
-	context.Context // of the request as net/http made it: it ends when the caller leaves; nil under bare_context
+	timeout.Context // its Parent is of net/http, and ends when the caller leaves; nil under bare_context
 	request.Info
 	endpoint *endpoint
 	outer    *compressed    // what the handler writes to, when a compressor stands between; else nil
@@ -30,75 +29,11 @@ type exchange struct {
 	gate     unmatched // of the router
 	id       [request.IDLen]byte
 	aborted  bool // the answer was cut off
-
-	mu      sync.Mutex
-	due     time.Duration // the handler's deadline, after epoch; 0 for none
-	bounded *bounded      // once somebody has asked for Done
 }
-
-// epoch is what deadlines are counted from: a third of the size of a time.Time.
-var epoch = time.Now()
-
-// bounded is a request's context with its deadline.
-type bounded struct {
-	context.Context
-	cancel context.CancelFunc
-}
-
-// bound sets the deadline, and reports false when it is too late for that: it has been set
-// already, or somebody waits for the context's end.
-func (ex *exchange) bound(timeout time.Duration) bool {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.bounded != nil || ex.due != 0 {
-		return false
-	}
-	ex.due = time.Since(epoch) + timeout
-	return true
-}
-
-// whole is the context with the deadline.
-func (ex *exchange) whole() context.Context {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.bounded == nil {
-		ex.bounded = &bounded{Context: ex.Context}
-		if ex.due != 0 {
-			ex.bounded.Context, ex.bounded.cancel = context.WithDeadline(ex.Context, epoch.Add(ex.due))
-		}
-	}
-	return ex.bounded.Context
-}
-
-// release frees what waiting for the deadline took.
-func (ex *exchange) release() {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.bounded != nil && ex.bounded.cancel != nil {
-		ex.bounded.cancel()
-	}
-}
-
-// Deadline implements context.Context.
-func (ex *exchange) Deadline() (time.Time, bool) {
-	ex.mu.Lock()
-	defer ex.mu.Unlock()
-	if ex.due == 0 {
-		return time.Time{}, false
-	}
-	return epoch.Add(ex.due), true
-}
-
-// Done implements context.Context.
-func (ex *exchange) Done() <-chan struct{} { return ex.whole().Done() }
-
-// Err implements context.Context.
-func (ex *exchange) Err() error { return ex.whole().Err() }
 
 type exchangeKey struct{}
 
-// Value implements context.Context. Asked by package context for the context that Done is of, it
-// must answer with the same, or each context made of this one would need a goroutine.
+// Value implements context.Context.
 func (ex *exchange) Value(key any) any {
 	switch key {
 	case exchangeKey{}:
@@ -106,13 +41,7 @@ func (ex *exchange) Value(key any) any {
 	case request.Key{}:
 		return &ex.Info
 	}
-	ex.mu.Lock()
-	ctx := ex.Context
-	if ex.bounded != nil {
-		ctx = ex.bounded.Context
-	}
-	ex.mu.Unlock()
-	return ctx.Value(key)
+	return ex.Context.Value(key)
 }
 
 // exchangeOf finds the exchange of a request by what its handler was given; nil when it is none of
@@ -147,18 +76,18 @@ func (ex *exchange) identify(r *http.Request) {
 		given = first(r.Header["X-Request-Id"])
 	}
 	trace = first(r.Header["Traceparent"])
-	if ex.Context == nil {
+	if ex.Parent == nil {
 		// What net/http sends after the handler has returned must not be in memory that is used again.
 		apart := new(struct {
 			text  [request.IDLen]byte
 			value [1]string
 		})
-		ex.Info = s.identify(ex.endpoint.name, given, trace, &apart.text)
+		ex.Info = s.Identify(ex.endpoint.name, given, trace, &apart.text)
 		apart.value[0] = ex.ID
 		ex.Header()["X-Request-Id"] = apart.value[:]
 		return
 	}
-	ex.Info = s.identify(ex.endpoint.name, given, trace, &ex.id)
+	ex.Info = s.Identify(ex.endpoint.name, given, trace, &ex.id)
 	ex.Header()["X-Request-Id"] = unsafe.Slice(&ex.ID, 1)
 }
 
@@ -171,8 +100,8 @@ func first(values []string) string {
 
 // caller is the context that ends when the caller leaves, and not with the handler's deadline.
 func (ex *exchange) caller(r *http.Request) context.Context {
-	if ex.Context != nil {
-		return ex.Context
+	if ex.Parent != nil {
+		return ex.Parent
 	}
 	return r.Context()
 }
@@ -205,14 +134,14 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 		_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
 		return r, nothing
 	}
-	timeout := cfg.Timeout
+	most := cfg.Timeout
 	if options.timeout != 0 {
-		timeout = options.timeout
+		most = options.timeout
 	}
-	if timeout <= 0 || ex.Context == nil || ex.bound(timeout) {
+	if most <= 0 || ex.Parent == nil || ex.Bound(most) {
 		return r, nothing
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), most)
 	return r.WithContext(ctx), cancel
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
 // HTTP serves h on the listener called name: HTTP/1.1, HTTP/2 with TLS, and HTTP/2 without it
@@ -148,7 +149,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.cfg.BareContext {
 		ex = e.exchanges.Get().(*exchange)
 	} else {
-		ex = &exchange{Context: r.Context()}
+		ex = &exchange{Context: timeout.Context{Parent: r.Context()}}
 	}
 	ex.endpoint, ex.ResponseWriter, ex.start = e, w, e.service.world.Clock.Now()
 	ex.identify(r)

@@ -19,15 +19,10 @@ import (
 // What follows is for packages that speak a protocol, as grpcserver does: the steps that every
 // request takes, whatever it came in by.
 
-// NewRequest identifies a request that came in by listener. id is what the caller calls it,
-// empty to make one; traceparent is its trace header, empty when it has none.
-func (s *Service) NewRequest(listener, id, traceparent string) request.Info {
-	return s.identify(listener, id, traceparent, new([request.IDLen]byte))
-}
-
-// identify is NewRequest with the memory of an id that is made: the string is of it, so nothing
-// else may be written there.
-func (s *Service) identify(listener, id, traceparent string, made *[request.IDLen]byte) request.Info {
+// Identify identifies a request that came in by listener. id is what the caller calls it,
+// empty to make one; traceparent is its trace header, empty when it has none. An id that is made
+// is written to made and shares its memory: nothing else may be written there afterwards.
+func (s *Service) Identify(listener, id, traceparent string, made *[request.IDLen]byte) request.Info {
 	if !request.ValidID(id) {
 		s.ids.PutID(made, s.world.Clock.Now())
 		id = unsafe.String(&made[0], len(made))

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
 // chain takes every call through the steps of an HTTP request: identity, handler, failure,
@@ -42,21 +44,34 @@ type chain struct {
 	streams  atomic.Int64          // being answered
 	calls    atomic.Int64          // being answered, streams among them
 	methods  map[string]*kpi.Route // of everything registered; not changed once it is served
+	headers  sync.Pool             // of what answers carry: making one costs as much as all the rest
 }
 
-// call is one call under way.
+// call is one call under way, and the context that its handler gets.
 type call struct {
+	timeout.Context
 	request.Info
+	id    [request.IDLen]byte
 	chain *chain
 	start time.Time
 	bytes int64
 }
 
+// Value implements context.Context.
+func (cl *call) Value(key any) any {
+	if key == (request.Key{}) {
+		return &cl.Info
+	}
+	return cl.Context.Value(key)
+}
+
 func newChain(s *chassis.Service, listener string, cfg Config) *chain {
-	return &chain{
+	c := &chain{
 		service: s, listener: listener, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
 	}
+	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
+	return c
 }
 
 // add makes the metrics of methods, which stand at zero before the first call: a rate does not
@@ -67,18 +82,29 @@ func (c *chain) add(methods []string) {
 	}
 }
 
-// begin identifies a call and returns the context its handler gets. A method that nobody
-// registered has no route: callers can make up any number of them.
-func (c *chain) begin(ctx context.Context, method string) (*call, context.Context) {
-	cl := &call{chain: c, start: c.service.Clock().Now()}
-	cl.Info = c.service.NewRequest(c.listener, first(ctx, "x-request-id"), first(ctx, "traceparent"))
+// begin identifies a call. A method that nobody registered has no route: callers can make up any
+// number of them.
+func (c *chain) begin(ctx context.Context, method string) *call {
+	cl := &call{Context: timeout.Context{Parent: ctx}, chain: c, start: c.service.Clock().Now()}
+	cl.Info = c.service.Identify(c.listener, first(ctx, idKey), first(ctx, "traceparent"), &cl.id)
 	if c.methods[method] != nil {
 		cl.Route = method
 	}
 	c.inFlight.Inc()
 	c.calls.Add(1)
-	return cl, request.With(ctx, &cl.Info)
+	return cl
 }
+
+// header has set send the call's id to the caller. grpc-go copies what it is given.
+func (cl *call) header(set func(metadata.MD) error) {
+	md := cl.chain.headers.Get().(metadata.MD)
+	md[idKey][0] = cl.ID
+	_ = set(md)
+	md[idKey][0] = ""
+	cl.chain.headers.Put(md)
+}
+
+const idKey = "x-request-id"
 
 // first is the first value that the caller sent under key.
 func first(ctx context.Context, key string) string {
@@ -89,23 +115,24 @@ func first(ctx context.Context, key string) string {
 }
 
 // intercept asks the world whether the method may run.
-func (cl *call) intercept(ctx context.Context) error {
+func (cl *call) intercept() error {
 	if cl.Route == "" {
 		return nil
 	}
-	return cl.chain.service.Intercept(ctx, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
+	return cl.chain.service.Intercept(cl, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
 }
 
 // end logs and counts the call and returns the error its caller sees. Health probes have no
 // access line: they would drown the others.
-func (cl *call) end(ctx context.Context, method string, err error) error {
+func (cl *call) end(method string, err error) error {
+	defer cl.Release()
 	c := cl.chain
 	took := c.service.Clock().Now().Sub(cl.start)
 	c.inFlight.Dec()
 	c.calls.Add(-1)
 	code, number := codes.OK, 0
 	if err != nil {
-		number, err = cl.answer(ctx, err)
+		number, err = cl.answer(err)
 		code = status.Code(err)
 	}
 	route := c.methods[method]
@@ -117,8 +144,8 @@ func (cl *call) end(ctx context.Context, method string, err error) error {
 		return err
 	}
 	c.service.LogAccess(&accesslog.Record{
-		Client: clientAddr(ctx), Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200,
-		Bytes: cl.bytes, UserAgent: first(ctx, "user-agent"), Duration: took, Route: cl.Route, RequestID: cl.ID,
+		Client: clientAddr(cl), Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200,
+		Bytes: cl.bytes, UserAgent: first(cl, "user-agent"), Duration: took, Route: cl.Route, RequestID: cl.ID,
 		FailureCode: number, Listener: cl.Listener,
 	})
 	return err
@@ -129,7 +156,7 @@ var healthPrefix = "/" + healthpb.Health_ServiceDesc.ServiceName + "/"
 // answer makes the status that the caller sees, and the number of the failure it is counted as. A
 // status that a handler made itself is passed on as it is, without what wraps it, and counted under
 // the chassis's code that is nearest.
-func (cl *call) answer(ctx context.Context, err error) (number int, answer error) {
+func (cl *call) answer(err error) (number int, answer error) {
 	_, declared := errors.AsType[failure.Failer](err)
 	own, hasStatus := errors.AsType[interface {
 		error
@@ -137,10 +164,10 @@ func (cl *call) answer(ctx context.Context, err error) (number int, answer error
 	}](err)
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
-		f, _ := cl.chain.service.Fail(ctx, nearest(st.Code()).Wrap(err))
+		f, _ := cl.chain.service.Fail(cl, nearest(st.Code()).Wrap(err))
 		return f.Code().Number(), st.Err()
 	}
-	f, id := cl.chain.service.Fail(ctx, err)
+	f, id := cl.chain.service.Fail(cl, err)
 	return f.Code().Number(), Status(f, id).Err()
 }
 
@@ -195,38 +222,52 @@ func Status(f *failure.Error, id string) *status.Status {
 	return detailed
 }
 
-func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	cl, ctx := c.begin(ctx, info.FullMethod)
+func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	cl := c.begin(ctx, info.FullMethod)
 	if _, ok := ctx.Deadline(); !ok && c.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout)
-		defer cancel()
+		cl.Bound(c.timeout)
 	}
-	_ = grpc.SetHeader(ctx, metadata.Pairs("x-request-id", cl.ID))
-	resp, err = guard(func() (any, error) {
-		if err := cl.intercept(ctx); err != nil {
-			return nil, err
-		}
-		return handler(ctx, req)
-	})
+	if s := grpc.ServerTransportStreamFromContext(ctx); s != nil {
+		cl.header(s.SetHeader)
+	}
+	resp, err := cl.handle(req, handler)
 	if err == nil {
 		err = cl.send(resp)
 	}
-	return resp, cl.end(ctx, info.FullMethod, err)
+	return resp, cl.end(info.FullMethod, err)
+}
+
+// handle calls the handler and makes a failure of a panic.
+func (cl *call) handle(req any, handler grpc.UnaryHandler) (resp any, err error) {
+	defer recovered(&err)
+	if err := cl.intercept(); err != nil {
+		return nil, err
+	}
+	return handler(cl, req)
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	c.streams.Add(1)
 	defer c.streams.Add(-1)
-	cl, ctx := c.begin(ss.Context(), info.FullMethod)
-	_ = ss.SetHeader(metadata.Pairs("x-request-id", cl.ID))
-	_, err := guard(func() (any, error) {
-		if err := cl.intercept(ctx); err != nil {
-			return nil, err
-		}
-		return nil, handler(srv, &serverStream{ss, ctx, cl})
-	})
-	return cl.end(ctx, info.FullMethod, err)
+	cl := c.begin(ss.Context(), info.FullMethod)
+	cl.header(ss.SetHeader)
+	return cl.end(info.FullMethod, cl.handleStream(srv, ss, handler))
+}
+
+// handleStream does for a stream what handle does.
+func (cl *call) handleStream(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) (err error) {
+	defer recovered(&err)
+	if err := cl.intercept(); err != nil {
+		return err
+	}
+	return handler(srv, &serverStream{ss, cl})
+}
+
+// recovered, when deferred, makes a failure of a panic.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = failure.Recovered(v, debug.Stack())
+	}
 }
 
 // unknown answers calls of methods that nobody registered.
@@ -235,24 +276,13 @@ func unknown(_ any, ss grpc.ServerStream) error {
 	return failure.UnknownRoute.With("method", failure.Safe(method))
 }
 
-// guard makes a failure of a panic.
-func guard(f func() (any, error)) (resp any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			resp, err = nil, failure.Recovered(v, debug.Stack())
-		}
-	}()
-	return f()
-}
-
 // serverStream carries the call's context and counts what is sent.
 type serverStream struct {
 	grpc.ServerStream
-	ctx  context.Context
 	call *call
 }
 
-func (s *serverStream) Context() context.Context { return s.ctx }
+func (s *serverStream) Context() context.Context { return s.call }
 
 func (s *serverStream) SendMsg(m any) error {
 	if err := s.call.send(m); err != nil {
