@@ -44,21 +44,22 @@ func BenchmarkHTTP(b *testing.B) {
 		{"chain", options{world: quiet}, router(write)},
 		{"without the access log", options{world: quiet, settings: off}, router(write)},
 		{"without a deadline", options{world: quiet}, router(write, chassis.Timeout(-1))},
+		{"with a bare context", options{world: quiet, http: chassis.HTTPConfig{BareContext: true}}, router(write)},
 		{"adopted", options{world: quiet}, mux},
 		{"failure", options{world: quiet}, router(fails(errFull.New()))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			h := start(b, c.o, serve(c.h))
-			run(b, chassis.ListenerHandler(h.s, "http"))
+			run(b, chassis.ListenerHandler(h.s, "http"), "/v1/games/17")
 		})
 	}
-	b.Run("bare", func(b *testing.B) { run(b, mux) })
+	b.Run("bare", func(b *testing.B) { run(b, mux, "/v1/games/17") })
 }
 
-func run(b *testing.B, h http.Handler) {
+func run(b *testing.B, h http.Handler, path string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	req := httptest.NewRequestWithContext(ctx, "GET", "/v1/games/17", nil)
+	req := httptest.NewRequestWithContext(ctx, "GET", path, nil)
 	req.Header.Set("User-Agent", "curl/8.5")
 	w := &sink{http.Header{}}
 	b.ReportAllocs()

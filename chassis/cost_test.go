@@ -1,0 +1,145 @@
+package chassis_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+)
+
+// What the chain may take of a request is never raised. Bytes have room for the memory of log and
+// metrics, which grows now and then.
+func TestTheChainTakesLittleMemoryOfARequest(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has sync.Pool forget things")
+	}
+	hello := []byte("hello")
+	plain := routes(map[string]chassis.Handler{"GET /hello": func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := w.Write(hello)
+		return err
+	}})
+	for name, c := range map[string]struct {
+		http          chassis.HTTPConfig
+		allocs, bytes int64
+	}{
+		"with id, trace and deadline in its context": {chassis.HTTPConfig{}, 2, 620},
+		"with a bare context":                        {chassis.HTTPConfig{BareContext: true}, 1, 72},
+	} {
+		h := start(t, options{http: c.http, world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard }}, serve(plain))
+		chain := chassis.ListenerHandler(h.s, "http")
+		got := testing.Benchmark(func(b *testing.B) { run(b, chain, "/hello") })
+		if got.AllocsPerOp() > c.allocs || got.AllocedBytesPerOp() > c.bytes {
+			t.Errorf("%s: %d allocations, %d bytes, want %d and %d at most", name, got.AllocsPerOp(), got.AllocedBytesPerOp(), c.allocs, c.bytes)
+		}
+	}
+	if chassis.ExchangeSize > chassis.MaxExchangeSize {
+		t.Errorf("an exchange has %d bytes; the next size that is allocated is beyond %d", chassis.ExchangeSize, chassis.MaxExchangeSize)
+	}
+}
+
+// counted is an output that counts how often it is written to.
+type counted struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	if c.Conn == nil {
+		return len(p), nil // the access log
+	}
+	return c.Conn.Write(p)
+}
+
+type countedListener struct {
+	net.Listener
+	writes *atomic.Int64
+}
+
+func (l countedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return counted{c, l.writes}, err
+}
+
+func TestARequestTakesLittleMoreThanOneWrite(t *testing.T) {
+	var writes atomic.Int64
+	h := start(t, options{world: func(w *chassis.World) {
+		w.Stdout = counted{nil, &writes}
+		w.Listen = func(ctx context.Context, name, network, address string) (net.Listener, error) {
+			l, err := new(net.ListenConfig).Listen(ctx, network, address)
+			return countedListener{l, &writes}, err
+		}
+	}}, serve(routes(map[string]chassis.Handler{"GET /hello": func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := io.WriteString(w, "hello")
+		return err
+	}})))
+	conn := h.dial()
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	const requests = 2000
+	for range requests {
+		if _, err := io.WriteString(conn, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer := read(res); answer.body != "hello" {
+			t.Fatalf("answer %q", answer.body)
+		}
+	}
+	h.stop()
+	if got := float64(writes.Load()) / requests; got > 1.01 {
+		t.Errorf("%.3f writes a request, want 1.01 at most", got)
+	}
+}
+
+func TestABareContextHasNoRequestInIt(t *testing.T) {
+	h := start(t, options{http: chassis.HTTPConfig{BareContext: true, Timeout: 1}}, serve(routes(map[string]chassis.Handler{
+		"GET /context": func(w http.ResponseWriter, r *http.Request) error {
+			if _, ok := r.Context().Deadline(); ok || chassis.Draining(r.Context()) == nil {
+				t.Error("a deadline, or nothing that tells of the drain")
+			}
+			return nil
+		},
+		"GET /fails":  fails(errFull.New()),
+		"GET /panics": func(http.ResponseWriter, *http.Request) error { panic("oops") },
+		"POST /body": func(w http.ResponseWriter, r *http.Request) error {
+			_, err := io.Copy(io.Discard, r.Body)
+			return err
+		},
+	})))
+	ids := map[string]bool{}
+	for range 20 {
+		for path, status := range map[string]int{"/context": 200, "/fails": 409, "/panics": 500, "/unknown": 404} {
+			a := h.get(path)
+			if a.StatusCode != status {
+				t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+			}
+			ids[a.Header.Get("X-Request-Id")] = true
+		}
+	}
+	if len(ids) != 80 {
+		t.Errorf("%d ids of 80 requests", len(ids))
+	}
+	h.stop()
+	routes := map[string]int{}
+	for _, line := range h.lines() {
+		routes[line.URI]++
+	}
+	for path, n := range routes {
+		if n != 20 {
+			t.Errorf("%d lines of %s, want 20", n, path)
+		}
+	}
+	h.wantMetric(20, "requests_total", "route", "GET /fails", "code", "409")
+	h.wantMetric(20, "requests_total", "route", "(unmatched)", "code", "404")
+}
