@@ -108,10 +108,12 @@ func (ex *exchange) end(r *http.Request) {
 	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
 	rec := accesslog.Record{
 		Client: clientAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto,
-		Status: status, Bytes: bytes, Referer: r.Referer(), UserAgent: r.UserAgent(),
+		Status: status, Bytes: bytes, Referer: first(r.Header["Referer"]), UserAgent: first(r.Header["User-Agent"]),
 		Duration: took, Route: ex.Route, RequestID: ex.ID, Listener: e.name,
 	}
-	rec.User, _, _ = r.BasicAuth()
+	if r.Header["Authorization"] != nil {
+		rec.User, _, _ = r.BasicAuth()
+	}
 	if ex.failed != nil {
 		rec.FailureCode = ex.failed.Code().Number()
 	}

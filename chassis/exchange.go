@@ -82,12 +82,12 @@ func (ex *exchange) identify(r *http.Request) {
 			text  [request.IDLen]byte
 			value [1]string
 		})
-		ex.Info = s.Identify(ex.endpoint.name, given, trace, &apart.text)
+		ex.Info = s.Identify(ex.start, ex.endpoint.name, given, trace, &apart.text)
 		apart.value[0] = ex.ID
 		ex.Header()["X-Request-Id"] = apart.value[:]
 		return
 	}
-	ex.Info = s.Identify(ex.endpoint.name, given, trace, &ex.id)
+	ex.Info = s.Identify(ex.start, ex.endpoint.name, given, trace, &ex.id)
 	ex.Header()["X-Request-Id"] = unsafe.Slice(&ex.ID, 1)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 	"unsafe"
 
 	"go.uber.org/zap"
@@ -19,12 +20,12 @@ import (
 // What follows is for packages that speak a protocol, as grpcserver does: the steps that every
 // request takes, whatever it came in by.
 
-// Identify identifies a request that came in by listener. id is what the caller calls it,
+// Identify identifies a request that came in by listener at now. id is what the caller calls it,
 // empty to make one; traceparent is its trace header, empty when it has none. An id that is made
 // is written to made and shares its memory: nothing else may be written there afterwards.
-func (s *Service) Identify(listener, id, traceparent string, made *[request.IDLen]byte) request.Info {
+func (s *Service) Identify(now time.Time, listener, id, traceparent string, made *[request.IDLen]byte) request.Info {
 	if !request.ValidID(id) {
-		s.ids.PutID(made, s.world.Clock.Now())
+		s.ids.PutID(made, now)
 		id = unsafe.String(&made[0], len(made))
 	}
 	trace, ok := request.ParseTrace(traceparent)

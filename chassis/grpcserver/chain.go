@@ -86,7 +86,7 @@ func (c *chain) add(methods []string) {
 // number of them.
 func (c *chain) begin(ctx context.Context, method string) *call {
 	cl := &call{Context: timeout.Context{Parent: ctx}, chain: c, start: c.service.Clock().Now()}
-	cl.Info = c.service.Identify(c.listener, first(ctx, idKey), first(ctx, "traceparent"), &cl.id)
+	cl.Info = c.service.Identify(cl.start, c.listener, first(ctx, idKey), first(ctx, "traceparent"), &cl.id)
 	if c.methods[method] != nil {
 		cl.Route = method
 	}
