@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -366,13 +367,14 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 	for want, c := range map[string]*grpcserver.Config{
 		"": good(func(c *grpcserver.Config) { c.MaxConns, c.Timeout, c.MaxAge = -1, -1, -1 }),
-		"addr: address x: want host:port or unix:/path":            good(func(c *grpcserver.Config) { c.Addr = "x" }),
-		"max_streams: want from 1 to 2147483647, got -1":           good(func(c *grpcserver.Config) { c.MaxStreams = -1 }),
-		"max_streams: want from 1 to 2147483647, got 2147483648":   good(func(c *grpcserver.Config) { c.MaxStreams = math.MaxInt32 + 1 }),
-		"handshake_timeout: want more than 0, got -1ns":            good(func(c *grpcserver.Config) { c.HandshakeTimeout = -1 }),
-		"max_receive: want from 1 byte to 2147483647, got -1":      good(func(c *grpcserver.Config) { c.MaxReceive = -1 }),
-		"max_send: want from 1 byte to 2147483647, got 4294967296": good(func(c *grpcserver.Config) { c.MaxSend = 4 * config.GiB }),
-		"max_header: want from 1 byte to 2147483647, got -1":       good(func(c *grpcserver.Config) { c.MaxHeader = -1 }),
+		"addr: address x: want host:port or unix:/path":                         good(func(c *grpcserver.Config) { c.Addr = "x" }),
+		"max_streams: want from 1 to 2147483647, got -1":                        good(func(c *grpcserver.Config) { c.MaxStreams = -1 }),
+		"max_streams: want from 1 to 2147483647, got 2147483648":                good(func(c *grpcserver.Config) { c.MaxStreams = math.MaxInt32 + 1 }),
+		"handshake_timeout: want more than 0, got -1ns":                         good(func(c *grpcserver.Config) { c.HandshakeTimeout = -1 }),
+		"workers: want 65536 at most, or a negative number for none, got 65537": good(func(c *grpcserver.Config) { c.Workers = 1<<16 + 1 }),
+		"max_receive: want from 1 byte to 2147483647, got -1":                   good(func(c *grpcserver.Config) { c.MaxReceive = -1 }),
+		"max_send: want from 1 byte to 2147483647, got 4294967296":              good(func(c *grpcserver.Config) { c.MaxSend = 4 * config.GiB }),
+		"max_header: want from 1 byte to 2147483647, got -1":                    good(func(c *grpcserver.Config) { c.MaxHeader = -1 }),
 	} {
 		err := c.Validate()
 		if got := errorText(err); got != want {
@@ -381,7 +383,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 	c := good(func(*grpcserver.Config) {})
 	if c.Addr != "127.0.0.1:0" || c.MaxConns != 10_000 || c.MaxReceive != 4*config.MiB || c.MaxSend != 16*config.MiB || c.MaxHeader != 16*config.KiB ||
-		c.MaxStreams != 100 || c.Timeout != 30*time.Second || c.HandshakeTimeout != 10*time.Second || c.MaxAge != 30*time.Minute || c.Reflection {
+		c.MaxStreams != 100 || c.Timeout != 30*time.Second || c.HandshakeTimeout != 10*time.Second || c.MaxAge != 30*time.Minute || c.Reflection || c.Workers != runtime.GOMAXPROCS(0) {
 		t.Errorf("defaults %+v", c)
 	}
 }
@@ -391,4 +393,23 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+func TestAServerThatIsNotServedLeavesNoGoroutine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	before := runtime.NumGoroutine()
+	for range 3 {
+		if _, err := try(t, options{grpc: grpcserver.Config{Addr: taken.Addr().String()}}, back().register); err == nil {
+			t.Fatal("two listen on one address")
+		}
+	}
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
 }
