@@ -29,6 +29,7 @@ var Floors = []Floor{
 	{"chassis/certificate", Ground},
 
 	{"chassis/config", 1},
+	{"chassis/acl", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
 	{"chassis/journal/sqlite", 1},
