@@ -1,0 +1,3 @@
+package roadworthy
+
+var Section = section

@@ -1,0 +1,54 @@
+// Package roadworthy is the command roadworthy: what operators of a service ask it that the service need
+// not run for. The command itself is tools/cmd/roadworthy.
+package roadworthy
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Exit codes.
+const (
+	exitYes   = 0
+	exitNo    = 1 // what was asked is answered with no
+	exitWrong = 2 // it was asked wrongly, or something could not be read
+)
+
+// A command is one thing that can be asked.
+type command struct {
+	name []string
+	doc  string
+	run  func(args []string, stdout, stderr io.Writer) int
+}
+
+var commands = []command{
+	{[]string{"acl", "explain"}, "say whether an address may call a path, and which rule decides", explain},
+}
+
+// Run is the command with its arguments, without its name. It returns the exit code: 0 for yes, 1 for no,
+// 2 when it was asked wrongly or something could not be read, which stderr is told.
+func Run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		usage(stdout)
+		return exitYes
+	}
+	for _, c := range commands {
+		if len(args) >= len(c.name) && slices.Equal(args[:len(c.name)], c.name) {
+			return c.run(args[len(c.name):], stdout, stderr)
+		}
+	}
+	if len(args) > 0 {
+		fmt.Fprintf(stderr, "roadworthy: there is no command %q\n\n", strings.Join(args[:min(2, len(args))], " "))
+	}
+	usage(stderr)
+	return exitWrong
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: roadworthy COMMAND [ARGUMENT...]\n\nCommands (-h behind one tells more):\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-14s %s\n", strings.Join(c.name, " "), c.doc)
+	}
+}
