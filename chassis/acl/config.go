@@ -28,7 +28,8 @@ type Config struct {
 	Allow          []string      `config:"allow" doc:"who is let in; once anyone is listed, nobody else: prefixes, addresses, unix, all, file:PATH"`
 	Deny           []string      `config:"deny" doc:"who is refused, in the same way; the longest prefix decides"`
 	// Routes has the rules of single paths: below "/admin" something like
-	// "allow 10.0.0.0/8 file:/etc/office deny 10.0.0.13".
+	// "allow 10.0.0.0/8 file:/etc/office deny 10.0.0.13". Commas may stand for blanks, but not in a
+	// variable or flag, where they separate routes.
 	Routes map[string]string `config:"routes" doc:"rules of paths, such as /admin: allow 10.0.0.0/8 deny 10.0.0.13"`
 
 	// Open opens the files that entries name; nil is os.Open.

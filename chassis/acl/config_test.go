@@ -44,7 +44,7 @@ func TestEntriesThatCannotBeMeantAreRefused(t *testing.T) {
 		"localhost":           prefix + `"localhost"`,
 		"/etc/office":         prefix + `"/etc/office"; a file is written file:/etc/office`,
 		"office.txt":          prefix + `"office.txt"; a file is written file:office.txt`,
-		"file:":               "want a path behind file:",
+		"file:":               "file: names none, want file:PATH",
 	} {
 		for key, cfg := range map[string]acl.Config{"allow": {Allow: []string{"10.0.0.1", entry}}, "deny": {Deny: []string{"10.0.0.1", entry}}} {
 			err := cfg.Validate()

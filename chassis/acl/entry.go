@@ -64,7 +64,7 @@ func parseItem(text string, origin Origin) (item, error) {
 	}
 	if file, ok := strings.CutPrefix(text, "file:"); ok {
 		if file == "" {
-			return it, errors.New("want a path behind file:")
+			return it, errors.New("file: names none, want file:PATH")
 		}
 		it.file, it.origin.File = file, file
 		return it, nil

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxPrefixes bounds the entries of a guard, files included. A million IPv4 networks take about 80 MB.
+// maxPrefixes bounds the entries of a guard, files included. So many IPv6 networks take about 100 MB.
 const maxPrefixes = 1 << 20
 
 // How trusted proxies name the client.

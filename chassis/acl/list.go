@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 
 	"github.com/gaissmai/bart"
 )
@@ -90,20 +91,16 @@ func (t *table) closeness(client netip.Addr) int {
 	return t.longest(client).Bits()
 }
 
-// origin finds where the entry that holds client is written first.
+// origin finds where the entry that decides about client is written first. t contains client.
 func (t *table) origin(client netip.Addr) (netip.Prefix, Origin) {
 	var p netip.Prefix
 	if client.IsValid() {
 		p = t.longest(client)
 	}
-	for _, e := range t.entries {
-		if e.prefix == p {
-			o := t.origins[e.origin]
-			o.Line = int(e.line)
-			return p, o
-		}
-	}
-	return p, Origin{}
+	e := t.entries[slices.IndexFunc(t.entries, func(e entry) bool { return e.prefix == p })]
+	o := t.origins[e.origin]
+	o.Line = int(e.line)
+	return p, o
 }
 
 // A list is the rules of one route.

@@ -108,6 +108,7 @@ func TestWhatIsNoHeaderIsRefused(t *testing.T) {
 		"HTTP/2":                      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", other},
 		"lower case":                  {"proxy TCP4 1.1.1.1 1.1.1.1 1 1\r\n", other},
 		"a broken signature":          {"\r\n\r\n\x00\r\nQUIP\n", other},
+		"12 bytes of a line":          {"PROXY TCP4 1", "unexpected EOF"},
 		"half a signature":            {signature[:7], "unexpected EOF"},
 		"half a line":                 {"PROXY TCP4 1.1.1.1 1.1", "unexpected EOF"},
 		"half a header":               {v2(0x21, 0x11, ipv4)[:20], "unexpected EOF"},
