@@ -92,6 +92,17 @@ func (ex *exchange) blameBody(err error) error {
 	return unread.Wrap(err)
 }
 
+// connState is what becomes of the connection, as far as the answer tells.
+func (ex *exchange) connState(r *http.Request) accesslog.ConnState {
+	switch {
+	case ex.aborted || ex.caller(r).Err() != nil:
+		return accesslog.ConnAborted
+	case r.Close || first(ex.Header()["Connection"]) == "close":
+		return accesslog.ConnClosed
+	}
+	return accesslog.ConnKept
+}
+
 // end writes the access line and counts the request.
 func (ex *exchange) end(r *http.Request) {
 	ex.Release()
@@ -107,12 +118,21 @@ func (ex *exchange) end(r *http.Request) {
 	}
 	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
 	rec := accesslog.Record{
-		Client: clientAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto,
-		Status: status, Bytes: bytes, Referer: first(r.Header["Referer"]), UserAgent: first(r.Header["User-Agent"]),
-		Duration: took, Route: ex.Route, RequestID: ex.ID, Listener: e.name,
+		Peer: peerAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Server: e.service.name,
+		Status: status, Bytes: bytes, Request: r.Header, Response: ex.Header(), Conn: ex.connState(r),
+		Duration: took, Route: ex.Route, RequestID: ex.ID, TraceID: ex.Trace.TraceID, Listener: e.name,
 	}
+	rec.Client = rec.Peer.Addr()
 	if r.Header["Authorization"] != nil {
-		rec.User, _, _ = r.BasicAuth()
+		var given bool
+		rec.User, _, given = r.BasicAuth()
+		rec.EmptyUser = given && rec.User == ""
+	}
+	if e.service.logs.local {
+		rec.Local = localAddr(r)
+	}
+	if e.service.logs.reuse {
+		rec.Reused = reused(r)
 	}
 	if ex.failed != nil {
 		rec.FailureCode = ex.failed.Code().Number()

@@ -220,6 +220,14 @@ func (h *host) lines() []accesslog.Record {
 	return records
 }
 
+// headerOf is a header of the request that a line shows.
+func headerOf(rec accesslog.Record, name string) string {
+	if values := rec.Request.Values(name); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // metric is the value of one series, or of the count of one histogram. It is false when there
 // is none. Labels are "name", "value", ….
 func (h *host) metric(name string, labels ...string) (float64, bool) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -41,7 +42,7 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	e.exchanges.New = func() any { return new(exchange) }
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
-	e.server = drain.New(&http.Server{
+	server := &http.Server{
 		Handler:           e,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ReadHeaderTimeout: max(cfg.HeaderTimeout, 0),
@@ -49,7 +50,11 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		MaxHeaderBytes:    int(cfg.MaxHeader),
 		BaseContext:       func(net.Listener) context.Context { return s.base },
 		ErrorLog:          log.New(debugWriter{s.log.Named("http")}, "", 0),
-	}, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, MaxConns: cfg.MaxConns})
+	}
+	if s.logs.reuse {
+		server.ConnContext = countUses
+	}
+	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, MaxConns: cfg.MaxConns})
 	protocol := "http"
 	if tlsConfig != nil {
 		protocol = "https"
@@ -208,13 +213,39 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// clientAddr is the peer's address in its canonical form, the zero Addr for unix sockets.
-func clientAddr(remote string) netip.Addr {
+// peerAddr is the peer's address in its canonical form, the zero AddrPort for unix sockets.
+func peerAddr(remote string) netip.AddrPort {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return netip.Addr{}
+		return netip.AddrPort{}
 	}
-	return ap.Addr().Unmap().WithZone("")
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// localAddr is the address that the connection came in by, the zero AddrPort for unix sockets.
+func localAddr(r *http.Request) netip.AddrPort {
+	tcp, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// usesKey is where the context of a connection has the number of its requests, an *atomic.Int64.
+type usesKey struct{}
+
+func countUses(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
+}
+
+// reused is the number of requests that came over r's connection before. It counts r.
+func reused(r *http.Request) int {
+	uses, ok := r.Context().Value(usesKey{}).(*atomic.Int64)
+	if !ok {
+		return 0
+	}
+	return int(uses.Add(1) - 1)
 }
 
 // debugWriter takes net/http's own complaints (broken handshakes, mostly) at debug level.

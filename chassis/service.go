@@ -37,6 +37,7 @@ type Service struct {
 	ids        *request.Source
 	sets       []*failure.Set
 	access     *accesslog.Writer
+	logs       accessParts
 	accessFile io.Closer // what access writes to, when it is to be closed
 	started    time.Time
 	leaving    chan struct{}   // closed when the drain begins

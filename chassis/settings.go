@@ -82,14 +82,6 @@ func (c *LogConfig) Validate() error {
 	return config.Invalid("format", "want json, console or auto, got %q", c.Format)
 }
 
-// AccessLogConfig is the access log: one line a request in Apache's Combined format.
-type AccessLogConfig struct {
-	Path string `config:"path" doc:"file to append to, - for standard output, or off"`
-}
-
-// SetDefaults fills what is zero.
-func (c *AccessLogConfig) SetDefaults() { set(&c.Path, "-") }
-
 // DrainConfig is how the service stops.
 type DrainConfig struct {
 	ReadinessDelay time.Duration `config:"readiness_delay" doc:"how long to go on accepting after readiness went off"`

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -126,26 +126,48 @@ func (s *Service) Metrics() *kpi.Metrics { return s.metrics }
 // LogAccess writes one line to the access log, if there is one. It may block while the log's
 // buffers are full.
 func (s *Service) LogAccess(rec *accesslog.Record) {
-	if s.access != nil {
+	if s.access == nil {
+		return
+	}
+	path := rec.URI
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	if !s.logs.excluded[path] {
 		s.access.Log(rec)
 	}
 }
 
+// accessParts is what the settings of the access log ask of those who fill in records.
+type accessParts struct {
+	excluded map[string]bool // paths without lines
+	local    bool            // Record.Local is shown
+	reuse    bool            // Record.Reused is shown
+}
+
 // openAccessLog opens what access_log.path names.
 func (s *Service) openAccessLog() error {
-	path := s.settings.AccessLog.Path
-	if s.world.Dry || path == "off" {
+	cfg := &s.settings.AccessLog
+	if s.world.Dry || cfg.Path == "off" {
 		return nil
 	}
-	if path == "-" {
-		s.access = accesslog.NewWriter(s.world.Stdout, accesslog.Options{})
+	options, err := cfg.options(s.world.Rand)
+	if err != nil {
+		return fmt.Errorf("access_log.%w", err)
+	}
+	s.logs = accessParts{excluded: map[string]bool{}, local: options.Format.Uses("Ap"), reuse: options.Format.Uses("k")}
+	for _, path := range cfg.Exclude {
+		s.logs.excluded[path] = true
+	}
+	if cfg.Path == "-" {
+		s.access = accesslog.NewWriter(s.world.Stdout, options)
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	f, err := accesslog.OpenFile(cfg.Path)
 	if err != nil {
 		return fmt.Errorf("access_log.path: open the access log: %w", err)
 	}
-	s.access = accesslog.NewWriter(f, accesslog.Options{})
+	s.access = accesslog.NewWriter(f, options)
 	s.accessFile = f
 	return nil
 }

@@ -1,184 +1,201 @@
 package accesslog
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Parse reads one line of the Combined Log Format, with or without its line break, and returns
-// the request it tells of. Escapes are undone and - becomes the empty value. The client must be
-// an address, so lines of an httpd that looks host names up are refused, as are bytes that
-// httpd would have escaped; errors name the column, counted from 1.
-//
-// Encoding what Parse returns gives back the line, for lines that AppendCombined wrote.
+// Parse reads one line of the Combined Log Format; see [Format.Parse].
 func Parse(line []byte) (Record, error) {
-	p := parser{text: strings.TrimSuffix(string(line), "\n")}
-	var r Record
-	err := p.record(&r)
+	f, err := Compile("combined")
 	if err != nil {
+		return Record{}, err
+	}
+	return f.Parse(line)
+}
+
+// Parse reads one line of the format, with or without its line break, and returns what it tells of
+// the request. Escapes are undone, and - becomes the empty value. Clients must be addresses, so lines
+// of an httpd that looks host names up are refused, as are bytes that httpd would have escaped; errors
+// name the column, counted in bytes from 1.
+//
+// Encoding what Parse returns gives back the line, for lines that Append wrote, if the format keeps
+// its fields apart: text that stands in no quotes ends where the text behind it and the next
+// number, address or time begin. A time of which the format shows only a part is read as that part.
+// What %P, %S and times with end: show is checked and not kept.
+func (f *Format) Parse(line []byte) (Record, error) {
+	p := parser{format: f, text: strings.TrimSuffix(string(line), "\n"), zone: time.UTC}
+	if err := p.parse(); err != nil {
 		return Record{}, fmt.Errorf("parse access line: column %d: %w", p.at+1, err)
 	}
-	return r, nil
+	return p.record, nil
 }
 
 // A parser reads text from left to right; at is where it stands, and after an error where the
 // offending part begins.
 type parser struct {
-	text string
-	at   int
+	format *Format
+	text   string
+	at     int
+	record Record
+
+	hasLine     bool   // the request line was read, which tells more than its parts
+	path, query string // of %U and %q
+	unit        time.Duration
+	request     fields
+	response    fields
+
+	layout, value []string       // what is known of the time, as package time reads it
+	zone          *time.Location // of the time
+	seconds       *time.Time     // the time to a unit of its own
+	exact         time.Duration  // precision of seconds
+	nanos         time.Duration  // part of a second that was read
+	part          time.Duration  // precision of nanos
 }
 
-func (p *parser) record(r *Record) error {
+func (p *parser) parse() error {
 	for i := range len(p.text) {
-		if c := p.text[i]; c < ' ' || c > '~' {
+		if c := p.text[i]; (c < ' ' || c > '~') && strings.IndexByte(p.format.texts, c) < 0 {
 			p.at = i
 			return fmt.Errorf(`byte 0x%02x is not printable ASCII; httpd would have escaped it`, c)
 		}
 	}
-	if err := p.client(r); err != nil {
-		return err
+	for i := range p.format.items {
+		if err := p.item(i); err != nil {
+			return err
+		}
 	}
-	if err := p.userAndTime(r); err != nil {
-		return err
-	}
-	request, err := p.quoted("request line")
-	if err != nil {
-		return err
-	}
-	splitRequest(r, request)
-	status, err := p.number("status", 31)
-	if err != nil {
-		return err
-	}
-	r.Status = int(status)
-	if r.Bytes, err = p.number("byte count", 63); err != nil {
-		return err
-	}
-	if r.Referer, err = p.quoted("referer"); err != nil {
-		return err
-	}
-	if r.UserAgent, err = p.quoted("user agent"); err != nil {
+	if err := p.literal(p.format.tail, "the end of the line"); err != nil {
 		return err
 	}
 	if p.at < len(p.text) {
-		return errors.New("text after the user agent, where a line of the Combined format ends")
+		last := p.format.items[len(p.format.items)-1]
+		return fmt.Errorf("text after %s, where a line of this format ends", last.name+p.format.tail)
 	}
+	return p.finish()
+}
+
+// literal reads text of the format.
+func (p *parser) literal(text, before string) error {
+	if !strings.HasPrefix(p.text[p.at:], text) {
+		return fmt.Errorf("want %s and %s", strconv.Quote(text), before)
+	}
+	p.at += len(text)
 	return nil
 }
 
-func (p *parser) client(r *Record) error {
-	host, rest, found := strings.Cut(p.text, " ")
-	if !found {
-		return errors.New("no space: want client, identd name, user, [time] and so on")
-	}
-	if host != "-" {
-		a, err := netip.ParseAddr(host)
-		if err != nil {
-			return fmt.Errorf("client %q is neither an IP address nor -", host)
-		}
-		r.Client = a
-	}
-	p.at = len(host) + 1
-	name, _, found := strings.Cut(rest, " ")
-	if !found {
-		return errors.New("the line ends with the identd name")
-	}
-	p.at += len(name) + 1
-	return nil
-}
-
-// userAndTime reads %u and %t together: a user may hold spaces and brackets, but never a quote
-// that is not escaped, so the time is what stands before the first of those.
-func (p *parser) userAndTime(r *Record) error {
-	const emptyUser = `"" [` // how httpd shows a user that is present and empty
-	user := p.at
-	if strings.HasPrefix(p.text[p.at:], emptyUser) {
-		p.at += len(`""`)
-		user = p.at
-	}
-	quote := p.closing(p.at)
-	if quote < 0 {
-		return errors.New("no quoted request line")
-	}
-	open := quote - 1 - timeLen
-	if open <= user || p.text[open-1] != ' ' || p.text[open] != '[' || p.text[quote-2:quote] != "] " {
-		return errors.New("want user, [day/month/year:hour:minute:second zone] and a quoted request line")
-	}
-	const layout = "02/Jan/2006:15:04:05 -0700"
-	start, err := time.Parse(layout, p.text[open+1:quote-2])
-	if err != nil {
-		p.at = open
-		return fmt.Errorf("time %s is not like [10/Oct/2000:13:55:36 -0700]", p.text[open:quote-1])
-	}
-	// Parse picks time.Local where the offsets agree; a fixed zone is the same everywhere.
-	_, offset := start.Zone()
-	r.Start = start.In(time.FixedZone("", offset))
-	if r.User, err = p.unescape(user, open-1); err != nil {
+// item reads one directive and the text before it.
+func (p *parser) item(i int) error {
+	it := &p.format.items[i]
+	if err := p.literal(it.text, it.name); err != nil {
 		return err
 	}
-	p.at = quote - 1
+	start := p.at
+	end, err := p.end(i)
+	if err != nil {
+		return err
+	}
+	raw := p.text[start:end]
+	switch {
+	case raw == "-":
+	case it.match != nil:
+		err = it.read(p, raw)
+	case raw == `""` && strings.HasSuffix(it.name, "u"):
+		p.record.EmptyUser = true
+	default:
+		var s string
+		if s, err = p.unescape(start, end); err != nil {
+			return err
+		}
+		err = it.read(p, s)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", it.name, err)
+	}
+	p.at = end
 	return nil
 }
 
-// quoted reads a space and a quoted field.
-func (p *parser) quoted(what string) (string, error) {
-	if !strings.HasPrefix(p.text[p.at:], ` "`) {
-		return "", fmt.Errorf("want a space and the %s in quotes", what)
+// end is where the item that begins at p.at ends.
+func (p *parser) end(i int) (int, error) {
+	it := &p.format.items[i]
+	if it.match != nil {
+		n := it.length(p.text[p.at:])
+		if n < 0 {
+			token, _, _ := strings.Cut(p.text[p.at:], " ")
+			return 0, fmt.Errorf("%s: want %s, got %q", it.name, it.want, token)
+		}
+		return p.at + n, nil
 	}
-	p.at += 2
-	end := p.closing(p.at)
-	if end < 0 {
-		return "", fmt.Errorf("the %s has no closing quote", what)
+	start := p.at
+	if strings.HasPrefix(p.text[start:], `""`) && p.follows(i+1, start+len(`""`)) {
+		start += len(`""`) // how httpd shows a user that is present and empty
 	}
-	s, err := p.unescape(p.at, end)
-	if err != nil {
-		return "", err
-	}
-	p.at = end + 1
-	return s, nil
-}
-
-// closing is the place of the first quote from i on that no backslash escapes, or -1.
-func (p *parser) closing(i int) int {
-	for ; i < len(p.text); i++ {
-		switch p.text[i] {
-		case '"':
-			return i
-		case '\\':
-			i++
+	closing := p.next(i)
+	for at := start; at <= len(p.text); at++ {
+		quote := at < len(p.text) && p.text[at] == '"'
+		// A quote that no backslash escapes ends a field in quotes, whatever follows.
+		if quote && strings.HasPrefix(closing, `"`) || p.follows(i+1, at) {
+			return at, nil
+		}
+		if quote {
+			break
+		}
+		if at < len(p.text) && p.text[at] == '\\' {
+			at++
 		}
 	}
-	return -1
+	if i+1 < len(p.format.items) {
+		return 0, fmt.Errorf("%s is not followed by %s and %s", it.name, strconv.Quote(closing), p.format.items[i+1].name)
+	}
+	return 0, fmt.Errorf("%s is not followed by %s and the end of the line", it.name, strconv.Quote(closing))
 }
 
-// number reads a space and a count.
-func (p *parser) number(what string, bits int) (int64, error) {
-	if !strings.HasPrefix(p.text[p.at:], " ") {
-		return 0, fmt.Errorf("want a space and the %s", what)
+// next is the text behind item i.
+func (p *parser) next(i int) string {
+	if i+1 < len(p.format.items) {
+		return p.format.items[i+1].text
 	}
-	p.at++
-	digits, _, _ := strings.Cut(p.text[p.at:], " ")
-	var n uint64
-	if digits != "-" {
-		var err error
-		if n, err = strconv.ParseUint(digits, 10, bits); err != nil {
-			return 0, fmt.Errorf("%s %q is neither a count nor -", what, digits)
+	return p.format.tail
+}
+
+// follows reports whether item i with its text can begin at a place: up to the next item whose end
+// only what follows it shows.
+func (p *parser) follows(i, at int) bool {
+	for ; i < len(p.format.items); i++ {
+		it := &p.format.items[i]
+		if !strings.HasPrefix(p.text[min(at, len(p.text)):], it.text) {
+			return false
 		}
+		at += len(it.text)
+		if it.match == nil {
+			// Two texts side by side: only a query shows where it begins.
+			return it.text != "" || !strings.HasSuffix(it.name, "q") || at >= len(p.text) || p.text[at] == '?' || p.follows(i+1, at)
+		}
+		n := it.length(p.text[at:])
+		if n < 0 {
+			return false
+		}
+		at += n
 	}
-	p.at += len(digits)
-	return int64(n), nil
+	return at <= len(p.text) && p.text[at:] == p.format.tail
 }
 
-// unescape undoes the escapes in text[i:end].
+// length is how much of s the item takes, whose end it knows itself.
+func (it *item) length(s string) int {
+	n := it.match(s)
+	if n < 0 && strings.HasPrefix(s, "-") {
+		return 1
+	}
+	return n
+}
+
+// unescape undoes the escapes in text[i:end], where no backslash is the last byte.
 func (p *parser) unescape(i, end int) (string, error) {
 	s := p.text[i:end]
-	if s == "-" {
-		return "", nil
-	}
 	if strings.IndexByte(s, '\\') < 0 {
 		return s, nil
 	}
@@ -191,9 +208,6 @@ func (p *parser) unescape(i, end int) (string, error) {
 		}
 		p.at = i
 		i++
-		if i == end {
-			return "", errors.New("a backslash with nothing to escape")
-		}
 		switch c = p.text[i]; c {
 		case '"', '\\':
 		case 'b':
@@ -222,17 +236,146 @@ func (p *parser) unescape(i, end int) (string, error) {
 	return string(plain), nil
 }
 
-// splitRequest takes a request line apart. The method ends at the first space and the protocol
-// begins at the last, because a target sent over HTTP/2 may hold spaces. Text without a method
-// stays whole, in URI.
-func splitRequest(r *Record, line string) {
-	r.URI = line
-	if method, rest, _ := strings.Cut(line, " "); method != "" && len(method) <= maxMethod && rest != "" {
-		r.Method, r.URI = method, rest
-	}
-	if i := strings.LastIndexByte(r.URI, ' '); i > 0 {
-		if proto := r.URI[i+1:]; strings.HasPrefix(proto, "HTTP/") && len(proto) <= maxProto {
-			r.URI, r.Proto = r.URI[:i], proto
+// time notes a time, or a part of one, that was written as pieces.
+func (p *parser) time(pieces []piece, text string) error {
+	var layout, value []string
+	for rest := text; len(pieces) > 0; pieces = pieces[1:] {
+		n := pieces[0].match(rest)
+		if l := pieces[0].layout; l != "" && l != zoneName {
+			layout, value = append(layout, l), append(value, rest[:n])
 		}
+		rest = rest[n:]
 	}
+	if _, err := time.Parse(strings.Join(layout, "|"), strings.Join(value, "|")); err != nil {
+		return fmt.Errorf("%s is no time", text)
+	}
+	p.layout, p.value = append(p.layout, layout...), append(p.value, value...)
+	return nil
+}
+
+// unix reads a time in units since 1970.
+func unix(from func(int64) time.Time) func(*parser, string) error {
+	return func(p *parser, text string) error {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s is no time", text)
+		}
+		t := from(n)
+		if exact := from(1).Sub(from(0)); p.seconds == nil || exact < p.exact {
+			p.seconds, p.exact = &t, exact
+		}
+		return nil
+	}
+}
+
+// fraction reads a part of a second.
+func fraction(unit time.Duration) func(*parser, string) error {
+	return func(p *parser, text string) error {
+		n, err := strconv.ParseUint(text, 10, 63)
+		if err != nil || n >= uint64(time.Second/unit) {
+			return fmt.Errorf("%s is no part of a second", text)
+		}
+		if p.part == 0 || unit < p.part {
+			p.nanos, p.part = time.Duration(n)*unit, unit
+		}
+		return nil
+	}
+}
+
+// finish puts together what stood in several places.
+func (p *parser) finish() error {
+	r := &p.record
+	if r.URI == "" && !p.hasLine && p.path+p.query != "" {
+		r.URI = encodePath(p.path) + p.query
+	}
+	if p.request != nil {
+		r.Request = p.request
+	}
+	if p.response != nil {
+		r.Response = p.response
+	}
+	if p.layout != nil {
+		t, err := time.Parse(strings.Join(p.layout, "|"), strings.Join(p.value, "|"))
+		if err != nil {
+			return fmt.Errorf("the parts of the time contradict each other: %w", err)
+		}
+		// Parse picks time.Local where the offsets agree; a fixed zone is the same everywhere.
+		if _, offset := t.Zone(); slices.Contains(p.layout, "-0700") || slices.Contains(p.layout, clfLayout) {
+			p.zone = time.FixedZone("", offset)
+		}
+		r.Start = t.In(p.zone)
+	}
+	if p.seconds != nil {
+		r.Start = p.seconds.In(p.zone)
+	}
+	if p.part != 0 && (p.seconds == nil || p.exact > p.part) {
+		r.Start = r.Start.Truncate(time.Second).Add(p.nanos)
+	}
+	return nil
+}
+
+// fields are the headers that a line shows. Lines of one name are one.
+type fields map[string][]string
+
+// Values implements Header.
+func (f fields) Values(name string) []string { return f[name] }
+
+func (f *fields) set(name, value string) {
+	if *f == nil {
+		*f = fields{}
+	}
+	(*f)[name] = []string{value}
+}
+
+// cookie adds a cookie, unless the whole header is known already.
+func (f *fields) cookie(name, value string) {
+	pair := name + "=" + value
+	if before := f.Values("Cookie"); before != nil {
+		pair = before[0] + "; " + pair
+	}
+	f.set("Cookie", pair)
+}
+
+// What follows tells how much of s a directive may have written.
+
+// matchNumber takes a number, which may be negative.
+func matchNumber(s string) int {
+	n := matchCount(s)
+	if n == 1 && s[0] == '-' && len(s) > 1 && digit(s[1]) {
+		return 1 + matchCount(s[1:])
+	}
+	return n
+}
+
+// matchCount takes a number, or -.
+func matchCount(s string) int {
+	n := 0
+	for n < len(s) && digit(s[n]) {
+		n++
+	}
+	switch {
+	case n > 0:
+		return n
+	case strings.HasPrefix(s, "-"):
+		return 1
+	}
+	return -1
+}
+
+func matchAddr(s string) int {
+	n := 0
+	for n < len(s) && (digit(s[n]) || letter(s[n]) || s[n] == ':' || s[n] == '.' || s[n] == '%') {
+		n++
+	}
+	if n == 0 && !strings.HasPrefix(s, "-") {
+		return -1
+	}
+	return max(n, 1)
+}
+
+func matchConn(s string) int {
+	if s == "" || strings.IndexByte("X+-", s[0]) < 0 {
+		return -1
+	}
+	return 1
 }

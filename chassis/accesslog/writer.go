@@ -14,6 +14,10 @@ import (
 // Options say how a [Writer] gathers lines. The zero value is ready to use; a value that is
 // not positive means its default.
 type Options struct {
+	// Format is how a request becomes a line, the Combined Log Format by default.
+	Format *Format
+	// Privacy is how much of addresses and query strings is written: all by default.
+	Privacy Privacy
 	// FlushEvery is how long a line may wait for others before it is written, 200 ms by
 	// default.
 	FlushEvery time.Duration
@@ -44,13 +48,15 @@ type Options struct {
 // others are dropped at once: one slow request tells as much as a thousand.
 type Writer struct {
 	out     io.Writer
+	format  *Format
 	clock   clock.Clock
 	every   time.Duration
 	maxWait time.Duration
 	full    int
 
 	mu      sync.Mutex
-	stamp   stamp
+	mask    *mask         // nil when nothing is hidden
+	record  Record        // the latest: a copy, so that callers' records stay on their stacks
 	fill    []byte        // gathers lines; its first byte is a line break, see next
 	spare   []byte        // the other buffer; nil until needed and while it is being written
 	lines   uint64        // in fill
@@ -88,7 +94,10 @@ type Stats struct {
 // NewWriter returns a writer that writes to out, which must not be nil and stays the caller's
 // to close, after Close.
 func NewWriter(out io.Writer, o Options) *Writer {
-	w := &Writer{out: out, clock: o.Clock, every: o.FlushEvery, maxWait: o.MaxWait, full: o.Buffer}
+	w := &Writer{out: out, format: o.Format, clock: o.Clock, every: o.FlushEvery, maxWait: o.MaxWait, full: o.Buffer, mask: newMask(o.Privacy)}
+	if w.format == nil {
+		w.format, _ = Compile("combined") // it has no errors
+	}
 	if w.clock == nil {
 		w.clock = clock.Real()
 	}
@@ -105,7 +114,7 @@ func NewWriter(out io.Writer, o Options) *Writer {
 }
 
 // Log adds the line of one finished request. It waits only when both buffers are full, at most
-// MaxWait. It keeps no reference to r. After Close it counts the line as dropped.
+// MaxWait. It does not keep r, but until the next line what r refers to. After Close it counts the line as dropped.
 func (w *Writer) Log(r *Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,10 +128,11 @@ func (w *Writer) Log(r *Record) {
 	if w.fill == nil {
 		w.fill = append(make([]byte, 0, w.full+1024), '\n')
 	}
-	w.fill = appendClient(w.fill, r)
-	w.fill = w.stamp.append(w.fill, r.Start)
-	w.fill = appendRest(w.fill, r)
-	w.fill = append(w.fill, '\n')
+	w.record = *r
+	if w.mask != nil {
+		w.mask.cover(&w.record)
+	}
+	w.fill = append(w.format.Append(w.fill, &w.record), '\n')
 	w.lines++
 	w.pending++
 	if len(w.fill) > w.full {
@@ -230,6 +240,7 @@ func (w *Writer) settle(text []byte, lines uint64, n int, err error) {
 		if w.torn {
 			whole-- // the break that ends the torn line
 		}
+		whole /= uint64(1 + w.format.breaks)
 	}
 	if n > 0 {
 		w.torn = text[n-1] != '\n'

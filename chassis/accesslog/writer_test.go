@@ -71,7 +71,7 @@ func numbered(i int) *accesslog.Record {
 }
 
 // lineLen is the length of a numbered line, line break included.
-var lineLen = len(accesslog.AppendCombined(nil, numbered(0))) + 1
+var lineLen = len(combined(numbered(0))) + 1
 
 func TestLinesWaitForOthersButNoLongerThanFlushEvery(t *testing.T) {
 	c := clock.NewVirtual(typical().Start)
@@ -146,7 +146,7 @@ func TestTimeStampsFollowSecondAndZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, line := range d.lines()[:len(times)] {
-		if want := string(accesslog.AppendCombined(nil, &accesslog.Record{Start: times[i]})); line != want+"\n" {
+		if want := string(combined(&accesslog.Record{Start: times[i]})); line != want+"\n" {
 			t.Errorf("line %d is %q, want %q", i, line, want)
 		}
 	}

@@ -112,7 +112,7 @@ func TestCallsAreAnswered(t *testing.T) {
 			}
 			first := lines[0]
 			if first.Client.IsValid() != (name == "over TCP") || first.Method != "POST" || first.URI != say || first.Proto != "HTTP/2.0" || first.Status != 200 ||
-				first.Bytes != 16 || !strings.HasPrefix(first.UserAgent, "tests grpc-go/") || !first.Start.Equal(times.Now()) {
+				first.Bytes != 16 || !strings.HasPrefix(first.Request.Values("User-Agent")[0], "tests grpc-go/") || !first.Start.Equal(times.Now()) {
 				t.Errorf("line %+v", first)
 			}
 			if lines[1].URI != count || lines[1].Bytes != 9 || lines[2].URI != chat {

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -140,18 +139,39 @@ func (cl *call) end(method string, err error) error {
 		route = c.service.Metrics().Route(cl.Listener, "", "POST")
 	}
 	route.ObserveGRPC(uint32(code), took, cl.bytes)
-	if strings.HasPrefix(method, healthPrefix) {
-		return err
+	rec := accesslog.Record{
+		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200, Conn: accesslog.ConnKept,
+		Bytes: cl.bytes, Server: c.service.Name(), Request: (*received)(cl), Duration: took, Route: cl.Route, RequestID: cl.ID,
+		TraceID: cl.Trace.TraceID, FailureCode: number, GRPCStatus: strconv.Itoa(int(code)), Listener: cl.Listener,
 	}
-	c.service.LogAccess(&accesslog.Record{
-		Client: clientAddr(cl), Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200,
-		Bytes: cl.bytes, UserAgent: first(cl, "user-agent"), Duration: took, Route: cl.Route, RequestID: cl.ID,
-		FailureCode: number, Listener: cl.Listener,
-	})
+	if p, ok := peer.FromContext(cl); ok {
+		rec.Peer, rec.Local = addrPort(p.Addr), addrPort(p.LocalAddr)
+		rec.Client = rec.Peer.Addr()
+	}
+	if errors.Is(cl.Parent.Err(), context.Canceled) {
+		rec.Conn = accesslog.ConnAborted
+	}
+	c.service.LogAccess(&rec)
 	return err
 }
 
-var healthPrefix = "/" + healthpb.Health_ServiceDesc.ServiceName + "/"
+// received is what the caller sent as metadata, for the access log. It is the call itself, which
+// spares an allocation.
+type received call
+
+// Values implements accesslog.Header.
+func (r *received) Values(name string) []string {
+	key := ""
+	switch name { // what most formats ask for allocates nothing
+	case "User-Agent":
+		key = "user-agent"
+	case "Referer":
+		key = "referer"
+	default:
+		key = strings.ToLower(name)
+	}
+	return metadata.ValueFromIncomingContext((*call)(r), key)
+}
 
 // answer makes the status that the caller sees, and the number of the failure it is counted as. A
 // status that a handler made itself is passed on as it is, without what wraps it, and counted under
@@ -306,12 +326,12 @@ func (cl *call) send(m any) error {
 	return nil
 }
 
-// clientAddr is the peer's address in its canonical form, the zero Addr for unix sockets.
-func clientAddr(ctx context.Context) netip.Addr {
-	if p, ok := peer.FromContext(ctx); ok {
-		if tcp, ok := p.Addr.(*net.TCPAddr); ok {
-			return tcp.AddrPort().Addr().Unmap().WithZone("")
-		}
+// addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
 	}
-	return netip.Addr{}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -1,0 +1,201 @@
+package chassis_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	keys "github.com/seed-754044b3/roadworthy/chassis/config"
+)
+
+func TestAccessLogSettingsThatMakeNoSenseAreRefused(t *testing.T) {
+	for want, change := range map[string]func(*chassis.AccessLogConfig){
+		"": func(*chassis.AccessLogConfig) {},
+		"format: access log format: column 1: %y is no directive":                                                       func(c *chassis.AccessLogConfig) { c.Format = "%y" },
+		"format: access log format: column 1: Authorization carries secrets":                                            func(c *chassis.AccessLogConfig) { c.Format = "%{authorization}i" },
+		`format: access log format: allowed header "a b": " " cannot be`:                                                func(c *chassis.AccessLogConfig) { c.Headers = []string{"a b"} },
+		`privacy: want full, truncate, hmac or drop, got "some"`:                                                        func(c *chassis.AccessLogConfig) { c.Privacy = "some" },
+		"format: X-Forwarded-For holds addresses, of which privacy=drop hides what it can: leave it out, or list it in": func(c *chassis.AccessLogConfig) { c.Format, c.Privacy = "%{x-forwarded-for}i", "drop" },
+		`query: want true, false or auto, got "yes"`:                                                                    func(c *chassis.AccessLogConfig) { c.Query = "yes" },
+		"flush_every: want more than 0, got -1s":                                                                        func(c *chassis.AccessLogConfig) { c.FlushEvery = -time.Second },
+		"buffer: want 4KiB to 16MiB, got 1KiB":                                                                          func(c *chassis.AccessLogConfig) { c.Buffer = keys.KiB },
+		"buffer: want 4KiB to 16MiB, got 17MiB":                                                                         func(c *chassis.AccessLogConfig) { c.Buffer = 17 * keys.MiB },
+		"privacy_key: want 16 bytes or more, got 5: whoever guesses it finds the addresses":                             func(c *chassis.AccessLogConfig) { c.PrivacyKey = keys.NewSecret("short") },
+	} {
+		var c chassis.AccessLogConfig
+		c.SetDefaults()
+		change(&c)
+		if got := errorText(c.Validate()); got != want && (want == "" || !strings.HasPrefix(got, want)) {
+			t.Errorf("%+v: %s, want %s", c, got, want)
+		}
+	}
+	c := chassis.AccessLogConfig{
+		Format: "%{X-Forwarded-For}i %{Cookie}i", Headers: []string{"cookie", "x-forwarded-for"}, Privacy: "hmac",
+		PrivacyKey: keys.NewSecret("0123456789abcdef"), Query: "true", Exclude: []string{}, FlushEvery: time.Second, Buffer: 8 * keys.KiB,
+	}
+	c.SetDefaults()
+	if err := c.Validate(); err != nil || len(c.Exclude) != 0 || c.FlushEvery != time.Second || c.Path != "-" {
+		t.Errorf("%+v: %v", c, err)
+	}
+	_, err := try(t, options{settings: func(s *chassis.Settings) { s.AccessLog.Format = "%y" }}, serve(routes(nil)))
+	if err == nil || !strings.Contains(err.Error(), "key \"access_log.format\": access log format: column 1: %y is no directive") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// accessLines starts a service with these settings, has use ask it and returns its access lines.
+func accessLines(t *testing.T, settings func(*chassis.AccessLogConfig), use func(h *host)) []string {
+	t.Helper()
+	h := start(t, options{settings: func(s *chassis.Settings) { settings(&s.AccessLog) }}, serve(routes(map[string]chassis.Handler{
+		"GET /hello":   say("hello"),
+		"GET /healthz": say("ok"),
+		"GET /abort":   func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) },
+	})))
+	use(h)
+	h.stop()
+	return strings.Split(strings.TrimSuffix(h.access.String(), "\n"), "\n")
+}
+
+func TestLinesHaveTheFormatOfTheSettings(t *testing.T) {
+	port := ""
+	lines := accessLines(t, func(c *chassis.AccessLogConfig) {
+		c.Format = `%v %V %A:%p %{c}a %k %X %>s %{Content-Type}o %{X-Request-Id}o=%{request_id}x %{trace_id}x %{route}x %{listener}x %{failure}x %u`
+	}, func(h *host) {
+		conn := h.dial()
+		defer conn.Close()
+		_, port, _ = strings.Cut(conn.RemoteAddr().String(), ":")
+		r := bufio.NewReader(conn)
+		for _, request := range []string{
+			"GET /hello HTTP/1.1\r\nHost: Games.test:1\r\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nAuthorization: Basic Og==\r\n\r\n",
+			"GET /nope HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRhOnB3\r\nConnection: close\r\n\r\n",
+		} {
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(res)
+		}
+		if _, err := h.client.Get(h.url("http", "/abort")); err == nil {
+			t.Error("an answer that was cut off came whole")
+		}
+	})
+	if len(lines) != 3 {
+		t.Fatalf("lines %q", lines)
+	}
+	for i, want := range []string{
+		"test games.test 127.0.0.1:" + port + " 127.0.0.1 0 + 200 - ID=ID 0af7651916cd43dd8448eb211c80319c GET /hello http - \"\"",
+		"test x 127.0.0.1:" + port + " 127.0.0.1 1 - 404 application/problem+json ID=ID TRACE - http 404 ada",
+		"test 127.0.0.1 127.0.0.1:" + port + " 127.0.0.1 0 X - - ID=ID TRACE GET /abort http - -",
+	} {
+		var id, trace string
+		for _, word := range strings.Fields(lines[i]) {
+			if sent, logged, ok := strings.Cut(word, "="); ok && sent == logged && len(sent) == 36 {
+				id = sent
+			}
+			if len(word) == 32 {
+				trace = word
+			}
+		}
+		got := strings.ReplaceAll(lines[i], id, "ID")
+		if strings.Contains(want, "TRACE") {
+			got = strings.ReplaceAll(got, trace, "TRACE")
+		}
+		if id == "" || trace == "" || got != want {
+			t.Errorf("line %d\n got %s\nwant %s", i, got, want)
+		}
+	}
+}
+
+func TestProbesHaveNoLinesUnlessTheyAreAskedFor(t *testing.T) {
+	use := func(h *host) { h.get("/healthz?verbose"); h.get("/hello") }
+	for want, exclude := range map[string][]string{"/hello": nil, "/healthz?verbose": {"/hello"}, "/healthz?verbose /hello": {}} {
+		var uris []string
+		for _, line := range accessLines(t, func(c *chassis.AccessLogConfig) { c.Exclude, c.Format = exclude, "%U%q" }, use) {
+			uris = append(uris, line)
+		}
+		if got := strings.Join(uris, " "); got != want {
+			t.Errorf("excluding %q: lines of %q, want %q", exclude, got, want)
+		}
+	}
+}
+
+func TestPrivacyHidesAddressesAndQueries(t *testing.T) {
+	key := keys.NewSecret("0123456789abcdef")
+	use := func(h *host) { h.get("/hello?token=x") }
+	lines := func(privacy, query string, key keys.Secret) string {
+		got := accessLines(t, func(c *chassis.AccessLogConfig) {
+			c.Format, c.Privacy, c.Query, c.PrivacyKey = `%h "%r"`, privacy, query, key
+		}, use)
+		return strings.Join(got, "\n")
+	}
+	const bare, whole = ` "GET /hello HTTP/1.1"`, ` "GET /hello?token=x HTTP/1.1"`
+	for _, c := range []struct{ privacy, query, want string }{
+		{"full", "", "127.0.0.1" + whole},
+		{"full", "false", "127.0.0.1" + bare},
+		{"truncate", "", "127.0.0.0" + bare},
+		{"truncate", "true", "127.0.0.0" + whole},
+		{"drop", "auto", "-" + bare},
+	} {
+		if got := lines(c.privacy, c.query, keys.Secret{}); got != c.want {
+			t.Errorf("%s, query %q: %s, want %s", c.privacy, c.query, got, c.want)
+		}
+	}
+	first, random := lines("hmac", "", key), lines("hmac", "", keys.Secret{})
+	if !strings.HasPrefix(first, "100::") || !strings.HasSuffix(first, bare) || lines("hmac", "", key) != first {
+		t.Errorf("with a key: %s", first)
+	}
+	if !strings.HasPrefix(random, "100::") || random == first || lines("hmac", "", keys.Secret{}) == random {
+		t.Errorf("without one: %s", random)
+	}
+	_, err := try(t, options{
+		settings: func(s *chassis.Settings) { s.AccessLog.Privacy = "hmac" },
+		world:    func(w *chassis.World) { w.Rand = strings.NewReader("too little") },
+	}, serve(routes(nil)))
+	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "access_log.privacy_key: make one") {
+		t.Errorf("without randomness: %v", err)
+	}
+}
+
+func TestALogDirectoryThatIsRemovedIsMadeAgain(t *testing.T) {
+	path := t.TempDir() + "/log/access.log"
+	makeDir(t, path)
+	h := start(t, options{settings: func(s *chassis.Settings) {
+		s.AccessLog.Path, s.AccessLog.FlushEvery, s.AccessLog.Format = path, time.Millisecond, "%U"
+	}}, serve(routes(map[string]chassis.Handler{"GET /{n}": say("hi")})))
+	for n := range 3 {
+		h.get(fmt.Sprintf("/%d", n))
+		removeDir(t, path)
+	}
+	h.get("/last")
+	h.stop()
+	if text := readFile(t, path); !strings.HasSuffix(text, "/last\n") {
+		t.Errorf("the file holds %q", text)
+	}
+	h.wantMetric(4, "access_log_lines_total")
+	h.wantMetric(0, "access_log_dropped_total")
+}
+
+func makeDir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removeDir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+}
