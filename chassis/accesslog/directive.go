@@ -39,7 +39,11 @@ var directives = map[string]item{
 		p.record.Peer = netip.AddrPortFrom(p.record.Peer.Addr(), uint16(n))
 	}),
 	"v": text(maxName, func(r *Record) string { return r.Server }, func(r *Record, s string) { r.Server = s }),
-	"V": {append: appendHost, most: 4 * maxName, read: reads(func(r *Record, s string) { r.Host = s })},
+	"V": {append: appendHost, most: 4 * maxName, read: reads(func(r *Record, s string) {
+		if r.Host = s; strings.IndexByte(s, ':') >= 0 {
+			r.Host = "[" + s + "]"
+		}
+	})},
 	"l": {append: func(dst []byte, _ *Record) []byte { return append(dst, '-') }, most: 1, read: reads(func(*Record, string) {})},
 	"u": {append: appendUser, most: 4 * maxName, read: reads(func(r *Record, s string) { r.User = s })},
 
@@ -265,13 +269,15 @@ func appendConn(dst []byte, r *Record) []byte {
 	return append(dst, '-')
 }
 
-// appendHost writes what the client called the server, without its port and in lower case.
+// appendHost writes what the client called the server as httpd keeps it: without port, brackets and
+// the dot at its end, in lower case.
 func appendHost(dst []byte, r *Record) []byte {
 	host := r.Host
 	if end := strings.IndexByte(host, ']'); end > 0 && host[0] == '[' {
-		host = host[:end+1]
+		host = host[1:end]
 	} else {
 		host, _, _ = strings.Cut(host, ":")
+		host = strings.TrimRight(host, ".")
 	}
 	if host == "" {
 		return appendField(dst, r.Server, maxName)

@@ -311,6 +311,14 @@ func (c *compiler) defineHeader(it *item, letter byte, arg string) (bool, error)
 		err = permit("Cookie", c.allow)
 		it.append = func(dst []byte, r *Record) []byte { return appendCookie(dst, r.Request, name, most) }
 		it.read = func(p *parser, text string) error { p.request.cookie(arg, text); return nil }
+	case letter == 'i' && name == "Host":
+		it.append = func(dst []byte, r *Record) []byte {
+			if r.Host != "" && len(valuesOf(r.Request, name)) == 0 {
+				return appendField(dst, r.Host, most) // net/http has it here alone
+			}
+			return appendHeader(dst, r.Request, name, most)
+		}
+		it.read = func(p *parser, text string) error { p.request.set(name, text); return nil }
 	case letter == 'i':
 		err = permit(name, c.allow)
 		it.header = name

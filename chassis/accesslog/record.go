@@ -6,8 +6,9 @@
 //	192.0.2.7 - ada [10/Oct/2000:13:55:36 -0700] "GET /games/7?full=1 HTTP/1.1" 200 2326 "https://example.org/" "curl/8.5"
 //
 // Every log analyser reads such lines, so a service that keeps to them needs no parser of its own.
-// [Compile] lists the directives. What they mean is what they mean in httpd 2.4, its manual
-// (mod_log_config, mod_logio) and its source; where the two differ, the source decides.
+// [Compile] lists the directives. They mean what they mean in httpd 2.4 by its manual (mod_log_config,
+// mod_logio) and its source. The tests in tools/logdiff send the same requests to httpd and to a
+// service, and list each difference that is left.
 //
 // What clients send is hostile. A request line may hold quotes, line breaks and terminal
 // escapes, each of them a way to forge a line or to attack whoever reads it. Text is therefore
@@ -45,7 +46,8 @@ type Record struct {
 	// Server is the name the server goes by, whatever the client called it: %v.
 	Server string
 	// Host is what the client called the server, as it wrote it: a name or address, with or
-	// without a port. %V shows it without port in lower case, and Server when it is empty.
+	// without a port. %V shows it without port in lower case, and Server when it is empty; %{Host}i shows
+	// it as it is, unless Request has such a header.
 	Host string
 	// User is the authenticated user, as the client wrote it: %u. EmptyUser says that there was
 	// one, with an empty name: "".
