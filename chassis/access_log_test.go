@@ -120,10 +120,7 @@ func TestLinesHaveTheFormatOfTheSettings(t *testing.T) {
 func TestProbesHaveNoLinesUnlessTheyAreAskedFor(t *testing.T) {
 	use := func(h *host) { h.get("/healthz?verbose"); h.get("/hello") }
 	for want, exclude := range map[string][]string{"/hello": nil, "/healthz?verbose": {"/hello"}, "/healthz?verbose /hello": {}} {
-		var uris []string
-		for _, line := range accessLines(t, func(c *chassis.AccessLogConfig) { c.Exclude, c.Format = exclude, "%U%q" }, use) {
-			uris = append(uris, line)
-		}
+		uris := accessLines(t, func(c *chassis.AccessLogConfig) { c.Exclude, c.Format = exclude, "%U%q" }, use)
 		if got := strings.Join(uris, " "); got != want {
 			t.Errorf("excluding %q: lines of %q, want %q", exclude, got, want)
 		}
@@ -167,35 +164,55 @@ func TestPrivacyHidesAddressesAndQueries(t *testing.T) {
 	}
 }
 
-func TestALogDirectoryThatIsRemovedIsMadeAgain(t *testing.T) {
-	path := t.TempDir() + "/log/access.log"
-	makeDir(t, path)
+func TestALogDirectoryThatVanishesUnderLoadCostsNothing(t *testing.T) {
+	root := t.TempDir()
+	dir := root + "/log"
+	path := dir + "/access.log"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	h := start(t, options{settings: func(s *chassis.Settings) {
 		s.AccessLog.Path, s.AccessLog.FlushEvery, s.AccessLog.Format = path, time.Millisecond, "%U"
 	}}, serve(routes(map[string]chassis.Handler{"GET /{n}": say("hi")})))
-	for n := range 3 {
-		h.get(fmt.Sprintf("/%d", n))
-		removeDir(t, path)
+	const removals = 20
+	removed, asked := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-removed:
+				asked <- n
+				return
+			default:
+			}
+			if a := h.get(fmt.Sprintf("/%d", n)); a.StatusCode != http.StatusOK {
+				t.Errorf("answer %d", a.StatusCode)
+			}
+		}
+	}()
+	for n := range removals {
+		gone := fmt.Sprintf("%s/gone%d", root, n)
+		eventually(t, func() bool {
+			_, err := os.Stat(path)
+			return err == nil && os.Rename(dir, gone) == nil
+		}, "removal %d: the log is not back", n)
 	}
+	close(removed)
+	requests := <-asked + 1
 	h.get("/last")
 	h.stop()
-	if text := readFile(t, path); !strings.HasSuffix(text, "/last\n") {
-		t.Errorf("the file holds %q", text)
-	}
-	h.wantMetric(4, "access_log_lines_total")
+	h.wantMetric(float64(requests), "access_log_lines_total")
 	h.wantMetric(0, "access_log_dropped_total")
-}
-
-func makeDir(t *testing.T, path string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+	logs, err := filepath.Glob(root + "/*/access.log")
+	if err != nil || len(logs) != removals+1 {
+		t.Errorf("%d log files after %d removals, %v", len(logs), removals, err)
 	}
-}
-
-func removeDir(t *testing.T, path string) {
-	t.Helper()
-	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
-		t.Fatal(err)
+	seen := map[string]bool{}
+	for _, file := range logs {
+		for line := range strings.Lines(readFile(t, file)) {
+			seen[line] = true
+		}
+	}
+	if len(seen) != requests {
+		t.Errorf("%d different lines of %d requests", len(seen), requests)
 	}
 }

@@ -85,7 +85,8 @@ func (f *File) reopen() (empty bool, err error) {
 		f.file = nil
 	}
 	file, err := open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	// Whoever removes directories may be quick to do it again.
+	for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < 10; tries++ {
 		if err := os.MkdirAll(filepath.Dir(f.path), f.dirMode); err != nil {
 			return false, err
 		}
