@@ -167,6 +167,8 @@ func (r *received) Values(name string) []string {
 		key = "user-agent"
 	case "Referer":
 		key = "referer"
+	case "Host":
+		key = ":authority"
 	default:
 		key = strings.ToLower(name)
 	}
