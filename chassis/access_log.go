@@ -25,6 +25,10 @@ type AccessLogConfig struct {
 	// nothing. What is excluded is counted in the metrics all the same.
 	Exclude []string `config:"exclude" doc:"paths and gRPC methods whose requests have no line"`
 
+	// Streams is end by default. The line of a start has neither status nor size: -. Routes are streams
+	// by [Stream], gRPC methods by their contract.
+	Streams string `config:"streams" doc:"lines of a stream: end for one at its end, start for one at its start as well"`
+
 	// Privacy is what is written of addresses; see [accesslog.AddressMode] for what each mode tells.
 	Privacy string `config:"privacy" doc:"addresses: full, truncate (to /24 and /48), hmac (pseudonyms of a day) or drop"`
 	// PrivacyKey should be the same for all processes of a service. Without one each has its own, so
@@ -53,6 +57,7 @@ func (c *AccessLogConfig) SetDefaults() {
 	if c.Exclude == nil {
 		c.Exclude = probes()
 	}
+	set(&c.Streams, "end")
 	set(&c.Privacy, "full")
 	set(&c.Query, "auto")
 	set(&c.FlushEvery, 200*time.Millisecond)
@@ -97,6 +102,9 @@ func (c *AccessLogConfig) options(rand io.Reader) (accesslog.Options, error) {
 		o.Privacy.NoQuery = c.Query == "false"
 	default:
 		return o, config.Invalid("query", "want true, false or auto, got %q", c.Query)
+	}
+	if c.Streams != "end" && c.Streams != "start" {
+		return o, config.Invalid("streams", "want end or start, got %q", c.Streams)
 	}
 	if c.FlushEvery < 0 {
 		return o, config.Invalid("flush_every", "want more than 0, got %v", c.FlushEvery)

@@ -25,6 +25,7 @@ func TestAccessLogSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		`privacy: want full, truncate, hmac or drop, got "some"`:                                                        func(c *chassis.AccessLogConfig) { c.Privacy = "some" },
 		"format: X-Forwarded-For holds addresses, of which privacy=drop hides what it can: leave it out, or list it in": func(c *chassis.AccessLogConfig) { c.Format, c.Privacy = "%{x-forwarded-for}i", "drop" },
 		`query: want true, false or auto, got "yes"`:                                                                    func(c *chassis.AccessLogConfig) { c.Query = "yes" },
+		`streams: want end or start, got "both"`:                                                                        func(c *chassis.AccessLogConfig) { c.Streams = "both" },
 		"flush_every: want more than 0, got -1s":                                                                        func(c *chassis.AccessLogConfig) { c.FlushEvery = -time.Second },
 		"buffer: want 4KiB to 16MiB, got 1KiB":                                                                          func(c *chassis.AccessLogConfig) { c.Buffer = keys.KiB },
 		"buffer: want 4KiB to 16MiB, got 17MiB":                                                                         func(c *chassis.AccessLogConfig) { c.Buffer = 17 * keys.MiB },
@@ -161,6 +162,26 @@ func TestPrivacyHidesAddressesAndQueries(t *testing.T) {
 	}, serve(routes(nil)))
 	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "access_log.privacy_key: make one") {
 		t.Errorf("without randomness: %v", err)
+	}
+}
+
+func TestStreamsHaveALineAtTheirStartWhereItIsAskedFor(t *testing.T) {
+	for streams, want := range map[string]string{
+		"end":   "GET /plain 200 2 0\nGET /stream 200 3 1\n",
+		"start": "GET /plain 200 2 0\nGET /stream - - 1\nGET /stream 200 3 1\n",
+	} {
+		router := chassis.NewRouter()
+		router.Handle("GET /plain", say("hi"))
+		router.Handle("GET /stream", say("all"), chassis.Stream())
+		h := start(t, options{settings: func(s *chassis.Settings) {
+			s.AccessLog.Format, s.AccessLog.Streams = "%{route}x %>s %b %k", streams
+		}}, serve(router))
+		h.get("/plain")
+		h.get("/stream")
+		h.stop()
+		if got := h.access.String(); got != want {
+			t.Errorf("%s: lines\n%s, want\n%s", streams, got, want)
+		}
 	}
 }
 

@@ -117,10 +117,36 @@ func (ex *exchange) end(r *http.Request) {
 		bytes = 0 // handlers write a body, net/http keeps it
 	}
 	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
+	rec := ex.record(r)
+	rec.Status, rec.Bytes, rec.Duration, rec.Response, rec.Conn = status, bytes, took, ex.Header(), ex.connState(r)
+	if e.service.logs.reuse {
+		rec.Reused = reused(r, 1)
+	}
+	if ex.failed != nil {
+		rec.FailureCode = ex.failed.Code().Number()
+	}
+	e.service.LogAccess(&rec)
+}
+
+// begun writes the line of a stream's start, where that is asked for.
+func (ex *exchange) begun(r *http.Request) {
+	if !ex.endpoint.service.logs.starts {
+		return
+	}
+	rec := ex.record(r)
+	rec.Conn = accesslog.ConnKept
+	if ex.endpoint.service.logs.reuse {
+		rec.Reused = reused(r, 0)
+	}
+	ex.endpoint.service.LogStart(&rec)
+}
+
+// record is what an access line tells of the request itself.
+func (ex *exchange) record(r *http.Request) accesslog.Record {
+	e := ex.endpoint
 	rec := accesslog.Record{
 		Peer: peerAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Server: e.service.name,
-		Status: status, Bytes: bytes, Request: r.Header, Response: ex.Header(), Conn: ex.connState(r),
-		Duration: took, Route: ex.Route, RequestID: ex.ID, TraceID: ex.Trace.TraceID, Listener: e.name,
+		Request: r.Header, Route: ex.Route, RequestID: ex.ID, TraceID: ex.Trace.TraceID, Listener: e.name,
 	}
 	rec.Client = rec.Peer.Addr()
 	if r.Header["Authorization"] != nil {
@@ -131,11 +157,5 @@ func (ex *exchange) end(r *http.Request) {
 	if e.service.logs.local {
 		rec.Local = localAddr(r)
 	}
-	if e.service.logs.reuse {
-		rec.Reused = reused(r)
-	}
-	if ex.failed != nil {
-		rec.FailureCode = ex.failed.Code().Number()
-	}
-	e.service.LogAccess(&rec)
+	return rec
 }

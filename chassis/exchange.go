@@ -132,6 +132,7 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 	if options.streams {
 		// The body may come at any pace as well.
 		_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
+		ex.begun(r)
 		return r, nothing
 	}
 	most := cfg.Timeout

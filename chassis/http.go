@@ -239,13 +239,13 @@ func countUses(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
 }
 
-// reused is the number of requests that came over r's connection before. It counts r.
-func reused(r *http.Request) int {
+// reused is the number of requests that came over r's connection before. It counts r as so many.
+func reused(r *http.Request, as int64) int {
 	uses, ok := r.Context().Value(usesKey{}).(*atomic.Int64)
 	if !ok {
 		return 0
 	}
-	return int(uses.Add(1) - 1)
+	return int(uses.Add(as) - as)
 }
 
 // debugWriter takes net/http's own complaints (broken handshakes, mostly) at debug level.

@@ -138,11 +138,19 @@ func (s *Service) LogAccess(rec *accesslog.Record) {
 	}
 }
 
+// LogStart is LogAccess for a stream that begins. It writes only where access_log.streams asks for it.
+func (s *Service) LogStart(rec *accesslog.Record) {
+	if s.logs.starts {
+		s.LogAccess(rec)
+	}
+}
+
 // accessParts is what the settings of the access log ask of those who fill in records.
 type accessParts struct {
 	excluded map[string]bool // paths without lines
 	local    bool            // Record.Local is shown
 	reuse    bool            // Record.Reused is shown
+	starts   bool            // streams have a line at their start
 }
 
 // openAccessLog opens what access_log.path names.
@@ -155,7 +163,7 @@ func (s *Service) openAccessLog() error {
 	if err != nil {
 		return fmt.Errorf("access_log.%w", err)
 	}
-	s.logs = accessParts{excluded: map[string]bool{}, local: options.Format.Uses("Ap"), reuse: options.Format.Uses("k")}
+	s.logs = accessParts{excluded: map[string]bool{}, local: options.Format.Uses("Ap"), reuse: options.Format.Uses("k"), starts: cfg.Streams == "start"}
 	for _, path := range cfg.Exclude {
 		s.logs.excluded[path] = true
 	}

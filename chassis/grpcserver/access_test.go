@@ -12,6 +12,28 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 )
 
+func TestStreamsHaveALineAtTheirStartWhereItIsAskedFor(t *testing.T) {
+	for streams, want := range map[string]string{
+		"end":   "/test.Echo/Count 200 0\n/nobody.Knows/This 200 12\n",
+		"start": "/test.Echo/Count - -\n/test.Echo/Count 200 0\n/nobody.Knows/This 200 12\n",
+	} {
+		h := start(t, options{settings: func(s *chassis.Settings) { s.AccessLog.Format, s.AccessLog.Streams = "%U %>s %{grpc_status}x", streams }},
+			&echo{count: func(_ string, send func(string) error, _ context.Context) error { return send("one") }})
+		for _, method := range []string{count, "/nobody.Knows/This"} {
+			stream := h.stream(t.Context(), method, "x")
+			for {
+				if _, err := next(stream); err != nil {
+					break
+				}
+			}
+		}
+		h.stop()
+		if got := h.access.String(); got != want {
+			t.Errorf("%s: lines\n%s, want\n%s", streams, got, want)
+		}
+	}
+}
+
 func TestLinesTellWhatIsKnownOfACall(t *testing.T) {
 	h := start(t, options{settings: func(s *chassis.Settings) {
 		s.AccessLog.Format = `%v %h %{c}a %A %X "%r" %>s %{grpc_status}x %{failure}x "%{route}x" %{listener}x %{trace_id}x "%{X-Tenant}i" "%{Referer}i" "%{User-Agent}i" %{Host}i %{request_id}x`

@@ -139,20 +139,27 @@ func (cl *call) end(method string, err error) error {
 		route = c.service.Metrics().Route(cl.Listener, "", "POST")
 	}
 	route.ObserveGRPC(uint32(code), took, cl.bytes)
-	rec := accesslog.Record{
-		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Status: 200, Conn: accesslog.ConnKept,
-		Bytes: cl.bytes, Server: c.service.Name(), Request: (*received)(cl), Duration: took, Route: cl.Route, RequestID: cl.ID,
-		TraceID: cl.Trace.TraceID, FailureCode: number, GRPCStatus: strconv.Itoa(int(code)), Listener: cl.Listener,
-	}
-	if p, ok := peer.FromContext(cl); ok {
-		rec.Peer, rec.Local = addrPort(p.Addr), addrPort(p.LocalAddr)
-		rec.Client = rec.Peer.Addr()
-	}
+	rec := cl.record(method)
+	rec.Status, rec.Bytes, rec.Duration = 200, cl.bytes, took
+	rec.FailureCode, rec.GRPCStatus = number, strconv.Itoa(int(code))
 	if errors.Is(cl.Parent.Err(), context.Canceled) {
 		rec.Conn = accesslog.ConnAborted
 	}
 	c.service.LogAccess(&rec)
 	return err
+}
+
+// record is what an access line tells of the call itself.
+func (cl *call) record(method string) accesslog.Record {
+	rec := accesslog.Record{
+		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Conn: accesslog.ConnKept, Server: cl.chain.service.Name(),
+		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
+	}
+	if p, ok := peer.FromContext(cl); ok {
+		rec.Peer, rec.Local = addrPort(p.Addr), addrPort(p.LocalAddr)
+		rec.Client = rec.Peer.Addr()
+	}
+	return rec
 }
 
 // received is what the caller sent as metadata, for the access log. It is the call itself, which
@@ -281,6 +288,10 @@ func (cl *call) handleStream(srv any, ss grpc.ServerStream, handler grpc.StreamH
 	defer recovered(&err)
 	if err := cl.intercept(); err != nil {
 		return err
+	}
+	if cl.Route != "" {
+		rec := cl.record(cl.Route)
+		cl.chain.service.LogStart(&rec)
 	}
 	return handler(srv, &serverStream{ss, cl})
 }
