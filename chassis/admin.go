@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
@@ -39,7 +40,14 @@ type admin struct {
 // openAdmin binds the admin listener and answers on it.
 func (s *Service) openAdmin() error {
 	cfg := s.settings.Admin
-	if s.world.Dry || cfg.Addr == "off" {
+	if cfg.Addr == "off" {
+		return nil
+	}
+	guard, err := acl.New(cfg.ACL)
+	if err != nil {
+		return fmt.Errorf("listener %q: %w", adminName, err)
+	}
+	if s.world.Dry {
 		return nil
 	}
 	l, err := s.world.bind(s.base, adminName, cfg.Addr)
@@ -48,7 +56,7 @@ func (s *Service) openAdmin() error {
 	}
 	a := &admin{service: s, listener: l, done: make(chan struct{})}
 	a.server = drain.New(&http.Server{
-		Handler:           s.adminHandler(cfg.Token),
+		Handler:           requireAccess(guard, s.adminHandler(cfg.Token)),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -116,6 +124,18 @@ func (s *Service) adminHandler(token config.Secret) http.Handler {
 	guarded("/debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
 	guarded("/debug/pprof/trace", http.HandlerFunc(pprof.Trace))
 	return mux
+}
+
+// requireAccess refuses callers that guard does not let in.
+func requireAccess(guard *acl.Guard, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, verdict := guard.Check(guard.Peer(remote(r)), r.Header[guard.Header()], r.URL.Path)
+		if !verdict.Allowed() {
+			http.Error(w, "admin.acl does not let you in", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func requireToken(token config.Secret, h http.Handler) http.Handler {

@@ -145,10 +145,9 @@ func (ex *exchange) begun(r *http.Request) {
 func (ex *exchange) record(r *http.Request) accesslog.Record {
 	e := ex.endpoint
 	rec := accesslog.Record{
-		Peer: peerAddr(r.RemoteAddr), Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Server: e.service.name,
+		Peer: ex.origin.Peer, Client: ex.origin.Client, Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Server: e.service.name,
 		Request: r.Header, Route: ex.Route, RequestID: ex.ID, TraceID: ex.Trace.TraceID, Listener: e.name,
 	}
-	rec.Client = rec.Peer.Addr()
 	if r.Header["Authorization"] != nil {
 		var given bool
 		rec.User, _, given = r.BasicAuth()

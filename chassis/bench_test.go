@@ -3,6 +3,7 @@ package chassis_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -50,14 +51,19 @@ func BenchmarkHTTP(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			h := start(b, c.o, serve(c.h))
-			run(b, chassis.ListenerHandler(h.s, "http"), "/v1/games/17")
+			run(b, connected(h), chassis.ListenerHandler(h.s, "http"), "/v1/games/17")
 		})
 	}
-	b.Run("bare", func(b *testing.B) { run(b, mux, "/v1/games/17") })
+	b.Run("bare", func(b *testing.B) { run(b, b.Context(), mux, "/v1/games/17") })
 }
 
-func run(b *testing.B, h http.Handler, path string) {
-	ctx, cancel := context.WithCancel(context.Background())
+// connected is the context of a connection to h.
+func connected(h *host) context.Context {
+	return chassis.ConnContext(context.Background(), h.s, "http", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1234})
+}
+
+func run(b *testing.B, ctx context.Context, h http.Handler, path string) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req := httptest.NewRequestWithContext(ctx, "GET", path, nil)
 	req.Header.Set("User-Agent", "curl/8.5")

@@ -34,7 +34,7 @@ func TestTheChainTakesLittleMemoryOfARequest(t *testing.T) {
 	} {
 		h := start(t, options{http: c.http, world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard }}, serve(plain))
 		chain := chassis.ListenerHandler(h.s, "http")
-		got := testing.Benchmark(func(b *testing.B) { run(b, chain, "/hello") })
+		got := testing.Benchmark(func(b *testing.B) { run(b, connected(h), chain, "/hello") })
 		if got.AllocsPerOp() > c.allocs || got.AllocedBytesPerOp() > c.bytes {
 			t.Errorf("%s: %d allocations, %d bytes, want %d and %d at most", name, got.AllocsPerOp(), got.AllocedBytesPerOp(), c.allocs, c.bytes)
 		}

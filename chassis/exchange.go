@@ -22,6 +22,7 @@ type exchange struct {
 	timeout.Context // its Parent is of net/http, and ends when the caller leaves; nil under bare_context
 	request.Info
 	endpoint *endpoint
+	origin   *origin        // where it came from
 	outer    *compressed    // what the handler writes to, when a compressor stands between; else nil
 	failed   *failure.Error // what was answered instead of a result
 	body     *body          // of the request, when it has one
@@ -40,6 +41,8 @@ func (ex *exchange) Value(key any) any {
 		return ex
 	case request.Key{}:
 		return &ex.Info
+	case request.OriginKey{}:
+		return &ex.origin.Origin
 	}
 	return ex.Context.Value(key)
 }
@@ -72,7 +75,7 @@ func exchangeOf(w http.ResponseWriter, r *http.Request) *exchange {
 func (ex *exchange) identify(r *http.Request) {
 	s := ex.endpoint.service
 	var given, trace string
-	if ex.endpoint.cfg.TrustRequestID {
+	if ex.endpoint.cfg.TrustRequestID || ex.origin.Trusted {
 		given = first(r.Header["X-Request-Id"])
 	}
 	trace = first(r.Header["Traceparent"])

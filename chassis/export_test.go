@@ -3,12 +3,25 @@ package chassis
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"unsafe"
 )
 
 // VersionOf is for builds that a test binary is not.
 var VersionOf = versionOf
+
+// ConnContext is the context of a connection from addr to a listener, for benchmarks without one.
+func ConnContext(ctx context.Context, s *Service, name string, addr net.Addr) context.Context {
+	return ListenerHandler(s, name).(*endpoint).connContext(ctx, from{addr: addr})
+}
+
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
 
 // ListenerHandler is what a listener's requests go through, for benchmarks without a connection.
 func ListenerHandler(s *Service, name string) http.Handler {

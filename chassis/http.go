@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
@@ -38,7 +39,11 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	e := &endpoint{service: s, name: name, cfg: cfg, inner: h, inFlight: s.metrics.InFlight(name)}
+	guard, err := acl.New(cfg.ACL)
+	if err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
+	e := &endpoint{service: s, name: name, cfg: cfg, guard: guard, inner: h, inFlight: s.metrics.InFlight(name)}
 	e.exchanges.New = func() any { return new(exchange) }
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
@@ -49,10 +54,8 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.MaxHeader),
 		BaseContext:       func(net.Listener) context.Context { return s.base },
+		ConnContext:       e.connContext,
 		ErrorLog:          log.New(debugWriter{s.log.Named("http")}, "", 0),
-	}
-	if s.logs.reuse {
-		server.ConnContext = countUses
 	}
 	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, MaxConns: cfg.MaxConns})
 	protocol := "http"
@@ -73,6 +76,7 @@ type endpoint struct {
 	service *Service
 	name    string
 	cfg     HTTPConfig
+	guard   *acl.Guard
 	inner   http.Handler // as handed in
 	router  *Router      // inner, when it is one
 	handler http.Handler // answer, with CORS and compression around it
@@ -157,6 +161,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ex = &exchange{Context: timeout.Context{Parent: r.Context()}}
 	}
 	ex.endpoint, ex.ResponseWriter, ex.start = e, w, e.service.world.Clock.Now()
+	ex.origin = e.originOf(r)
 	ex.identify(r)
 	if e.cfg.BodyTimeout > 0 && r.ContentLength != 0 {
 		// In real time, as the connection is; net/http lifts it at the body's end.
@@ -169,7 +174,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(ex)
 	defer ex.end(r)
-	e.handler.ServeHTTP(ex, r)
+	if ex.admit(r) {
+		e.handler.ServeHTTP(ex, r)
+	}
 }
 
 // serveBare is for exchanges that are used again. One whose handler panicked is not: somebody may
@@ -183,7 +190,9 @@ func (e *endpoint) serveBare(ex *exchange, r *http.Request) {
 			e.exchanges.Put(ex)
 		}
 	}()
-	e.handler.ServeHTTP(ex, r)
+	if ex.admit(r) {
+		e.handler.ServeHTTP(ex, r)
+	}
 	whole = true
 }
 
@@ -213,23 +222,13 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// peerAddr is the peer's address in its canonical form, the zero AddrPort for unix sockets.
-func peerAddr(remote string) netip.AddrPort {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-}
-
 // localAddr is the address that the connection came in by, the zero AddrPort for unix sockets.
 func localAddr(r *http.Request) netip.AddrPort {
 	tcp, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}
 	}
-	ap := tcp.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	return addrPort(tcp)
 }
 
 // usesKey is where the context of a connection has the number of its requests, an *atomic.Int64.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 )
 
@@ -28,6 +29,9 @@ type AdminConfig struct {
 	// Token is what callers must present as a bearer token. It is required when the address
 	// is not on loopback; health checks are answered without it.
 	Token config.Secret `config:"token" doc:"bearer token, required beyond loopback"`
+	// ACL says who may call besides; without rules, whoever reaches it and has the token. Health checks
+	// are under it as well.
+	ACL acl.Config `config:"acl"`
 }
 
 // SetDefaults fills what is zero.
@@ -140,6 +144,9 @@ type HTTPConfig struct {
 	TLS  TLSConfig `config:"tls"`
 	H2C  bool      `config:"h2c" doc:"also speak HTTP/2 without TLS, by prior knowledge"`
 
+	// ACL says which proxies are trusted to name the client, and who may call.
+	ACL acl.Config `config:"acl"`
+
 	MaxConns      int           `config:"max_conns" doc:"connections open at a time"`
 	MaxHeader     config.Size   `config:"max_header" doc:"size of a request's header"`
 	MaxBody       config.Size   `config:"max_body" doc:"size of a request's body"`
@@ -150,7 +157,7 @@ type HTTPConfig struct {
 
 	Compress       bool     `config:"compress" doc:"compress answers with gzip for clients that accept it"`
 	CORSOrigins    []string `config:"cors_origins" doc:"origins whose pages may call, such as https://example.com, or *"`
-	TrustRequestID bool     `config:"trust_request_id" doc:"take over the X-Request-Id of callers instead of making one"`
+	TrustRequestID bool     `config:"trust_request_id" doc:"take over the X-Request-Id of all callers, not only of trusted proxies"`
 	// BareContext leaves the contexts of requests as net/http makes them: without a deadline and
 	// the request's id and trace, which spares 600 bytes a request. It is for handlers that ask
 	// their context for neither, and that keep nothing of a request when they have returned: what

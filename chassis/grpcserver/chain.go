@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -26,6 +24,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
@@ -35,39 +34,47 @@ import (
 // chain takes every call through the steps of an HTTP request: identity, handler, failure,
 // access line, metrics.
 type chain struct {
-	service  *chassis.Service
-	listener string
-	timeout  time.Duration
-	maxSend  int64
-	inFlight prometheus.Gauge
-	streams  atomic.Int64          // being answered
-	calls    atomic.Int64          // being answered, streams among them
-	methods  map[string]*kpi.Route // of everything registered; not changed once it is served
-	headers  sync.Pool             // of what answers carry: making one costs as much as all the rest
+	service   *chassis.Service
+	listener  string
+	timeout   time.Duration
+	maxSend   int64
+	inFlight  prometheus.Gauge
+	streams   atomic.Int64          // being answered
+	calls     atomic.Int64          // being answered, streams among them
+	methods   map[string]*kpi.Route // of everything registered; not changed once it is served
+	guard     *acl.Guard
+	forwarded string    // the metadata by which trusted proxies name the client
+	headers   sync.Pool // of what answers carry: making one costs as much as all the rest
 }
 
 // call is one call under way, and the context that its handler gets.
 type call struct {
 	timeout.Context
 	request.Info
-	id    [request.IDLen]byte
-	chain *chain
-	start time.Time
-	bytes int64
+	request.Origin
+	id      [request.IDLen]byte
+	chain   *chain
+	verdict acl.Verdict
+	start   time.Time
+	bytes   int64
 }
 
 // Value implements context.Context.
 func (cl *call) Value(key any) any {
-	if key == (request.Key{}) {
+	switch key {
+	case request.Key{}:
 		return &cl.Info
+	case request.OriginKey{}:
+		return &cl.Origin
 	}
 	return cl.Context.Value(key)
 }
 
-func newChain(s *chassis.Service, listener string, cfg Config) *chain {
+func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard) *chain {
 	c := &chain{
 		service: s, listener: listener, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
+		guard: guard, forwarded: strings.ToLower(guard.Header()),
 	}
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
 	return c
@@ -85,6 +92,7 @@ func (c *chain) add(methods []string) {
 // number of them.
 func (c *chain) begin(ctx context.Context, method string) *call {
 	cl := &call{Context: timeout.Context{Parent: ctx}, chain: c, start: c.service.Clock().Now()}
+	cl.locate(method)
 	cl.Info = c.service.Identify(cl.start, c.listener, first(ctx, idKey), first(ctx, "traceparent"), &cl.id)
 	if c.methods[method] != nil {
 		cl.Route = method
@@ -153,11 +161,11 @@ func (cl *call) end(method string, err error) error {
 func (cl *call) record(method string) accesslog.Record {
 	rec := accesslog.Record{
 		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Conn: accesslog.ConnKept, Server: cl.chain.service.Name(),
+		Peer: cl.Peer, Client: cl.Client,
 		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
 	}
 	if p, ok := peer.FromContext(cl); ok {
-		rec.Peer, rec.Local = addrPort(p.Addr), addrPort(p.LocalAddr)
-		rec.Client = rec.Peer.Addr()
+		rec.Local = addrPort(p.LocalAddr)
 	}
 	return rec
 }
@@ -269,6 +277,9 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 // handle calls the handler and makes a failure of a panic.
 func (cl *call) handle(req any, handler grpc.UnaryHandler) (resp any, err error) {
 	defer recovered(&err)
+	if err := cl.admit(); err != nil {
+		return nil, err
+	}
 	if err := cl.intercept(); err != nil {
 		return nil, err
 	}
@@ -286,6 +297,9 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 // handleStream does for a stream what handle does.
 func (cl *call) handleStream(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) (err error) {
 	defer recovered(&err)
+	if err := cl.admit(); err != nil {
+		return err
+	}
 	if err := cl.intercept(); err != nil {
 		return err
 	}
@@ -337,14 +351,4 @@ func (cl *call) send(m any) error {
 	}
 	cl.bytes += size
 	return nil
-}
-
-// addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
-func addrPort(a net.Addr) netip.AddrPort {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := tcp.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -4,13 +4,14 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 )
 
 // UnaryChain is what a call goes through around its method, for benchmarks without a connection.
 func UnaryChain(s *chassis.Service, listener, method string) grpc.UnaryServerInterceptor {
 	var cfg Config
 	cfg.SetDefaults()
-	c := newChain(s, listener, cfg)
+	c := newChain(s, listener, cfg, new(acl.Guard))
 	c.add([]string{method})
 	return c.unary
 }

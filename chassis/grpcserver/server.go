@@ -38,6 +38,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 )
@@ -47,6 +48,9 @@ import (
 type Config struct {
 	Addr string            `config:"addr" doc:"where to listen: host:port (port 0: any free one) or unix:/path"`
 	TLS  chassis.TLSConfig `config:"tls"`
+	// ACL says which proxies are trusted to name the client, and who may call. Its routes are services
+	// (/game.v1.Game) and methods (/game.v1.Game/Move).
+	ACL acl.Config `config:"acl"`
 
 	Reflection       bool          `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
 	MaxConns         int           `config:"max_conns" doc:"connections open at a time"`
@@ -120,7 +124,11 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	c := newChain(s, name, cfg)
+	guard, err := acl.New(cfg.ACL)
+	if err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
+	c := newChain(s, name, cfg, guard)
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(cfg.MaxReceive)),
 		grpc.MaxSendMsgSize(int(cfg.MaxSend)),

@@ -1,0 +1,85 @@
+package chassis
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// origin is where requests come from: those of a connection, or one that a trusted proxy passes on.
+type origin struct {
+	request.Origin
+	peer acl.Peer
+}
+
+type originKey struct{}
+
+// connContext keeps with a connection what all its requests have in common.
+func (e *endpoint) connContext(ctx context.Context, c net.Conn) context.Context {
+	if e.service.logs.reuse {
+		ctx = countUses(ctx, c)
+	}
+	return context.WithValue(ctx, originKey{}, e.originAt(c.RemoteAddr()))
+}
+
+func (e *endpoint) originAt(remote net.Addr) *origin {
+	o := &origin{peer: e.guard.Peer(remote)}
+	o.Peer, o.Client, o.Trusted = addrPort(remote), o.peer.Addr(), o.peer.Trusted()
+	return o
+}
+
+// originOf is where r came from, as far as its connection tells.
+func (e *endpoint) originOf(r *http.Request) *origin {
+	if o, ok := r.Context().Value(originKey{}).(*origin); ok {
+		return o
+	}
+	return e.originAt(remote(r)) // without a connection of net/http's
+}
+
+// remote is the address of r's peer.
+func remote(r *http.Request) net.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return &net.UnixAddr{Name: r.RemoteAddr, Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(ap)
+}
+
+// admit finds out who is calling, and answers those who may not.
+func (ex *exchange) admit(r *http.Request) bool {
+	g := ex.endpoint.guard
+	client, verdict := g.Check(ex.origin.peer, r.Header[g.Header()], r.URL.Path)
+	if client != ex.origin.Client { // it is another one's request on a proxy's connection
+		o := *ex.origin
+		o.Client = client
+		ex.origin = &o
+	}
+	if verdict.Allowed() {
+		return true
+	}
+	ex.fail(ex, r, refusedAccess(client, verdict))
+	return false
+}
+
+// refusedAccess is what a client is answered that may not call; which rule says so is not its business.
+func refusedAccess(client netip.Addr, verdict acl.Verdict) *failure.Error {
+	return failure.Forbidden.With("client", client.String()).With("verdict", verdict.String())
+}
+
+// addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
+func addrPort(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	case nil:
+	default:
+		ap, _ = netip.ParseAddrPort(a.String()) // one without a port is none
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}

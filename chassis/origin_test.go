@@ -1,0 +1,140 @@
+package chassis_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
+)
+
+// who answers with what it is told of the caller.
+func who(w http.ResponseWriter, r *http.Request) error {
+	o := request.OriginOf(r.Context())
+	_, err := fmt.Fprintf(w, "%v for %v trusted=%v", o.Peer.Addr(), o.Client, o.Trusted)
+	return err
+}
+
+func TestBehindATrustedProxyEachRequestHasAClientOfItsOwn(t *testing.T) {
+	h := start(t, options{http: chassis.HTTPConfig{ACL: acl.Config{
+		TrustedProxies: []string{"127.0.0.0/8", "10.0.0.0/8"}, ClientFrom: acl.FromXForwardedFor,
+		Deny: []string{"192.0.2.66"}, Routes: map[string]string{"/office": "allow 192.0.2.0/24"},
+	}}}, serve(routes(map[string]chassis.Handler{"GET /who": who, "GET /office/door": who})))
+	conn := h.dial()
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for _, c := range []struct {
+		path      string
+		forwarded string
+		status    int
+		body      string
+	}{
+		{"/who", "X-Forwarded-For: 192.0.2.7", 200, "127.0.0.1 for 192.0.2.7 trusted=true"},
+		{"/who", "X-Forwarded-For: 192.0.2.8, 10.1.1.1", 200, "127.0.0.1 for 192.0.2.8 trusted=true"},
+		{"/who", "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 192.0.2.66", 403, ""}, // what the client sent, and what the proxy added
+		{"/who", "X-Forwarded-For: unknown", 403, ""},
+		{"/who", "Forwarded: for=192.0.2.66", 200, "127.0.0.1 for 127.0.0.1 trusted=true"}, // not the header that counts
+		{"/office/door", "X-Forwarded-For: 198.51.100.1", 403, ""},
+		{"/office/door", "X-Forwarded-For: 192.0.2.9", 200, "127.0.0.1 for 192.0.2.9 trusted=true"},
+	} {
+		if _, err := io.WriteString(conn, "GET "+c.path+" HTTP/1.1\r\nHost: x\r\nX-Request-Id: theirs\r\n"+c.forwarded+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := read(res); a.StatusCode != c.status || c.status == 200 && a.body != c.body || strings.Contains(a.body, "192.0.2.66") {
+			t.Errorf("%s, %s: %d %s", c.path, c.forwarded, a.StatusCode, a.body)
+		} else if a.Header.Get("X-Request-Id") != "theirs" {
+			t.Errorf("%s: the trusted proxy's request id was not taken over", c.forwarded)
+		}
+	}
+	h.stop()
+	var clients []string
+	for _, line := range h.lines() {
+		clients = append(clients, fmt.Sprint(line.Client, " ", line.Status))
+	}
+	want := "192.0.2.7 200,192.0.2.8 200,192.0.2.66 403,127.0.0.1 403,127.0.0.1 200,198.51.100.1 403,192.0.2.9 200"
+	if got := strings.Join(clients, ","); got != want {
+		t.Errorf("the access log has\n%s, want\n%s", got, want)
+	}
+	h.wantMetric(3, "failure_total", "code", "403")
+}
+
+func TestWhatACallerSaysOfOthersDoesNotCountWithoutTrust(t *testing.T) {
+	for name, cfg := range map[string]chassis.HTTPConfig{
+		"nothing configured": {},
+		"another proxy":      {ACL: acl.Config{TrustedProxies: []string{"10.0.0.0/8"}, ClientFrom: acl.FromXForwardedFor}},
+	} {
+		h := start(t, options{http: cfg}, serve(routes(map[string]chassis.Handler{"GET /who": who})))
+		a := h.get("/who", "X-Forwarded-For", "192.0.2.7", "X-Request-Id", "theirs")
+		if a.body != "127.0.0.1 for 127.0.0.1 trusted=false" || a.Header.Get("X-Request-Id") == "theirs" {
+			t.Errorf("%s: %s, id %s", name, a.body, a.Header.Get("X-Request-Id"))
+		}
+	}
+}
+
+func TestAccessRulesHoldForEveryKindOfHandler(t *testing.T) {
+	denied := chassis.HTTPConfig{ACL: acl.Config{Deny: []string{"127.0.0.1"}}, CORSOrigins: []string{"*"}, Compress: true}
+	bare := denied
+	bare.BareContext = true
+	reached := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was reached") })
+	r := chassis.NewRouter()
+	r.Use(func(http.Handler) http.Handler { return reached })
+	for name, c := range map[string]struct {
+		cfg chassis.HTTPConfig
+		h   http.Handler
+	}{"adopted": {denied, reached}, "middleware": {denied, r}, "bare": {bare, reached}} {
+		h := start(t, options{http: c.cfg}, serve(c.h))
+		if a := h.get("/x", "Origin", "http://a"); a.StatusCode != 403 || a.problem(t).Code != 403 {
+			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+		}
+		h.wantMetric(1, "requests_total", "code", "403")
+	}
+}
+
+func TestRulesThatCannotBeMeantKeepTheServiceFromStarting(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte("10.0.0.0/8\n10.0.0.5/8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, cfg := range map[string]acl.Config{
+		`list:2`:     {Deny: []string{"file:" + list}},
+		`10.0.0.0/8`: {Allow: []string{"10.0.0.5/8"}},
+	} {
+		_, err := try(t, options{http: chassis.HTTPConfig{ACL: cfg}}, serve(http.NotFoundHandler()))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q in it", cfg.Deny, err, want)
+		}
+	}
+}
+
+func TestARequestOutsideOfTheChassisHasNoOrigin(t *testing.T) {
+	if o := request.OriginOf(context.Background()); o != nil {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestTheAdminListenerHasRulesOfItsOwn(t *testing.T) {
+	h := start(t, options{settings: func(s *chassis.Settings) {
+		s.Admin.ACL = acl.Config{Routes: map[string]string{"/debug": "deny 127.0.0.0/8"}}
+	}}, serve(http.NotFoundHandler()))
+	for path, status := range map[string]int{"/status": 200, "/debug/pprof/": 403} {
+		if a := h.admin(path); a.StatusCode != status {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+		}
+	}
+	_, err := try(t, options{settings: func(s *chassis.Settings) { s.Admin.ACL.Deny = []string{"file:/nowhere"} }}, serve(http.NotFoundHandler()))
+	if err == nil || !strings.Contains(err.Error(), "/nowhere") {
+		t.Errorf("a list that is not there: %v", err)
+	}
+}
