@@ -51,6 +51,9 @@ type MetricDescription struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	Help string `json:"help"`
+	// Labels and Objective are those of a KPI that the service has declared, see [Service.KPI].
+	Labels    []string       `json:"labels,omitempty"`
+	Objective *kpi.Objective `json:"objective,omitempty"`
 }
 
 // ConfigDescription is one key of the configuration.
@@ -92,6 +95,7 @@ func (s *Service) Description() (Description, error) {
 	if d.Metrics, err = metricsOf(s.registry, specimens()); err != nil {
 		return d, fmt.Errorf("gather the metrics: %w", err)
 	}
+	d.Metrics = withMeasures(d.Metrics, s.KPI().Measures())
 	for _, set := range s.sets {
 		d.Failures = append(d.Failures, set.Describe()...)
 	}
@@ -108,7 +112,7 @@ func (s *Service) Description() (Description, error) {
 func specimens() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	m := kpi.New(kpi.Options{Registerer: r})
-	m.InFlight("").Set(0)
+	m.Listener("").Connections(func() kpi.ConnStats { return kpi.ConnStats{} })
 	m.Route("", "", http.MethodGet).Observe(http.StatusOK, 0, 0)
 	kpi.RegisterQueues(r, func() []kpi.QueueStats { return []kpi.QueueStats{{Rejected: map[string]uint64{"": 0}}} })
 	kpi.RegisterAccessLog(r, func() kpi.LogStats { return kpi.LogStats{} })
@@ -130,7 +134,7 @@ func metricsOf(registries ...*prometheus.Registry) ([]MetricDescription, error) 
 		families, err := r.Gather()
 		errs = append(errs, err)
 		for _, f := range families {
-			byName[f.GetName()] = MetricDescription{f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp()}
+			byName[f.GetName()] = MetricDescription{Name: f.GetName(), Type: strings.ToLower(f.GetType().String()), Help: f.GetHelp()}
 		}
 	}
 	metrics := make([]MetricDescription, 0, len(byName))
@@ -138,6 +142,21 @@ func metricsOf(registries ...*prometheus.Registry) ([]MetricDescription, error) 
 		metrics = append(metrics, byName[name])
 	}
 	return metrics, errors.Join(errs...)
+}
+
+// withMeasures adds what the service's own KPIs say of themselves, also those that have no series
+// yet because their labels have no values.
+func withMeasures(metrics []MetricDescription, measures []kpi.Measure) []MetricDescription {
+	for _, m := range measures {
+		d := MetricDescription{m.Name, m.Type, m.Help, m.Labels, m.Objective}
+		i, found := slices.BinarySearchFunc(metrics, m.Name, func(d MetricDescription, name string) int { return strings.Compare(d.Name, name) })
+		if found {
+			metrics[i] = d
+		} else {
+			metrics = slices.Insert(metrics, i, d)
+		}
+	}
+	return metrics
 }
 
 // Version is the version of the main module that the running binary was built from, "(devel)"

@@ -3,6 +3,7 @@ package chassis
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,7 +27,9 @@ func (s *Service) MergeGauge(name string, rule kpi.Rule) {
 func (s *Service) merger() *kpi.Merger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return kpi.NewMerger(s.gauges)
+	rules := s.KPI().Rules()
+	maps.Copy(rules, s.gauges)
+	return kpi.NewMerger(rules)
 }
 
 // snapshot is what this process has counted.

@@ -171,7 +171,7 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		s.sets = append(s.sets, own)
 	}
 	s.failures = failure.NewCounter(s.sets...)
-	s.metrics = kpi.New(kpi.Options{Registerer: s.registry})
+	s.metrics = kpi.New(kpi.Options{Registerer: s.registry, Clock: world.Clock})
 	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
 	s.tasks.running = map[int]string{}
 	s.tasks.ctx, s.tasks.cancel = context.WithCancel(s.base)

@@ -179,7 +179,11 @@ func Draining(ctx context.Context) <-chan struct{} {
 //
 //	Cut() map[string]uint64
 //
-// returns is shown as drain_cut_total, by protocol: how many requests Close has cut off.
+// returns is shown as drain_cut_total, by protocol: how many requests Close has cut off. And what
+//
+//	Connections() kpi.ConnStats
+//
+// returns is shown as connections, by what they do.
 type Server interface {
 	// Serve answers what arrives on l until Drain or Close; then it returns nil.
 	Serve(l net.Listener) error
@@ -231,6 +235,7 @@ func (s *Service) Serve(name, protocol, addr string, server Server, routes func(
 		return fmt.Errorf("listener %q: %w", name, errors.Join(s.notInSetup(), err))
 	}
 	s.listeners = append(s.listeners, l)
+	s.watch(name, server)
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (s *Service) status(r *http.Request) status {
 	}
 	for _, m := range s.metrics.Snapshot() {
 		st.Routes = append(st.Routes, statusRoute{
-			m.Listener, m.Method, m.Route, m.Requests, m.Errors, m.Mean.Seconds(), m.P50.Seconds(), m.P99.Seconds(),
+			m.Listener, m.Method, m.Route, m.Requests, m.Errors(), m.Mean.Seconds(), m.P50.Seconds(), m.P99.Seconds(),
 		})
 	}
 	for _, q := range queues {

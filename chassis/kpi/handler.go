@@ -12,13 +12,16 @@ import (
 // servers and a curious operator are three.
 const maxScrapes = 8
 
-// Handler answers scrapes of g in the text format of Prometheus. When some metrics cannot be
+// Handler answers scrapes of g in the format that the scraper asks for: the text format of
+// Prometheus; OpenMetrics, which has exemplars; or protobuf, which has native histograms as well
+// and is what Prometheus asks for when it is to take those. When some metrics cannot be
 // collected the others are served all the same, and report, unless it is nil, is told why; it
 // must be safe for concurrent use.
 func Handler(g prometheus.Gatherer, report func(error)) http.Handler {
 	opts := promhttp.HandlerOpts{
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
 	}
 	if report != nil {
 		opts.ErrorLog = reporter(report)

@@ -35,6 +35,8 @@ var rules = map[string]Rule{
 	"queue_capacity":           Last,
 	"queue_oldest_age_seconds": Max,
 	"access_log_failing":       Max,
+	"connections":              Sum,
+	"kpi_series":               Max,
 	"build_info":               Newest,
 }
 
@@ -55,8 +57,11 @@ var rules = map[string]Rule{
 //     Prometheus's own habit of renaming a label in the way to exported_worker is followed.
 //     Generation 0 gets no label: it is a service that nobody supervises, whose metrics look as
 //     if they had not been merged.
-//   - Texts are the newest generation's, created time stamps the oldest. Exemplars, native
-//     buckets and explicit time stamps are left out.
+//   - Native buckets are added up as well: at the lowest resolution of all generations, with the
+//     largest zero threshold, moved up to the end of a bucket. A series of which one generation
+//     counted without native buckets has none, because they would not add up to its count.
+//   - Texts are the newest generation's, created time stamps the oldest, exemplars the newest of
+//     each bucket. Explicit time stamps are left out.
 type Merger struct {
 	rules map[string]Rule
 }

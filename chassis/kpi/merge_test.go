@@ -639,8 +639,8 @@ func TestARuleThatDoesNotExistPanics(t *testing.T) {
 // text format.
 func TestWhatOnlyProtobufTellsIsMergedOrLeftOut(t *testing.T) {
 	at := func(second int64) *timestamppb.Timestamp { return &timestamppb.Timestamp{Seconds: second} }
+	exemplar := &dto.Exemplar{Value: new(1.0)}
 	process := func(created *timestamppb.Timestamp) []byte {
-		exemplar := &dto.Exemplar{Value: new(1.0)}
 		return snapshotOf(t,
 			&dto.MetricFamily{Name: new("c"), Type: dto.MetricType_COUNTER.Enum(), Unit: new("games"), Metric: []*dto.Metric{{
 				TimestampMs: new(int64(5)),
@@ -685,7 +685,16 @@ func TestWhatOnlyProtobufTellsIsMergedOrLeftOut(t *testing.T) {
 			Histogram: &dto.Histogram{SampleCount: new(uint64(0))},
 		}}},
 		{Name: new("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{
-			Histogram: &dto.Histogram{SampleCount: new(uint64(12)), SampleSum: new(6.0), CreatedTimestamp: at(100), Bucket: []*dto.Bucket{{UpperBound: new(1.0), CumulativeCount: new(uint64(4))}}},
+			Histogram: &dto.Histogram{
+				SampleCount: new(uint64(12)), SampleSum: new(6.0), CreatedTimestamp: at(100),
+				Bucket: []*dto.Bucket{
+					{UpperBound: new(1.0), CumulativeCount: new(uint64(4)), Exemplar: exemplar},
+					{UpperBound: new(math.Inf(1)), CumulativeCount: new(uint64(12)), Exemplar: exemplar},
+				},
+				// The zero threshold of 0.1 is moved to the end of its bucket, 2^(-26/8).
+				Schema: new(int32(3)), ZeroThreshold: new(0.10511205190671433), ZeroCount: new(uint64(0)),
+				PositiveSpan: []*dto.BucketSpan{{Offset: new(int32(0)), Length: new(uint32(1))}}, PositiveDelta: []int64{12},
+			},
 		}}},
 		{Name: new("i"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{
 			Histogram: &dto.Histogram{SampleCount: new(uint64(12)), SampleSum: new(6.0), Bucket: []*dto.Bucket{{UpperBound: new(1.0), CumulativeCount: new(uint64(8))}}},
@@ -709,6 +718,13 @@ func FuzzMerge(f *testing.F) {
 	f.Add([]byte{}, []byte{0})
 	f.Add(counted(f, "# TYPE n counter\nn{a=\"b\"} 1\n# TYPE x gauge\nx 1"), counted(f, "# TYPE n gauge\nn 1\n# TYPE x_sum counter\nx_sum 3"))
 	f.Add(counted(f, "# TYPE x summary\nx{quantile=\"0.5\"} 1\nx_sum 0.1\nx_count 1"), counted(f, "# TYPE x histogram\nx_bucket{le=\"1\"} 1\nx_bucket{le=\"+Inf\"} 2\nx_sum 0.3\nx_count 2"))
+	fine, a := nativeHistogram(1.03, 0x1p-128)
+	coarse, b := nativeHistogram(2, 0.3)
+	for i := range 20 {
+		fine.Observe(float64(i - 5))
+		coarse.(prometheus.ExemplarObserver).ObserveWithExemplar(float64(i), prometheus.Labels{"trace_id": "1"})
+	}
+	f.Add(snapshot(f, a), snapshot(f, b))
 	merger := kpi.NewMerger(map[string]kpi.Rule{"x": kpi.Sum, "n": kpi.Max})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		families, _ := merger.Merge(kpi.Generation{Worker: 1, Living: true, Data: a}, kpi.Generation{Worker: 2, Living: true, Data: b})

@@ -6,17 +6,22 @@
 // serves and tells it of every finished request:
 //
 //	requests_total{listener,route,method,code}         a counter; code is an HTTP status or the name of a gRPC code
-//	request_duration_seconds{listener,route,method}    a histogram, 0.5 ms to 10 s
+//	request_errors_total{listener,route,method,class}  a counter; class says whose fault: caller, service or dependency
+//	request_duration_seconds{listener,route,method}    a histogram, classic from 0.5 ms to 10 s and native
 //	requests_in_flight{listener}                       a gauge
 //	response_bytes_total{listener,route}               a counter of body bytes
 //
 // HTTP and gRPC are counted alike. A gRPC call has the method POST and its full method, such
-// as /game.v1.GameService/Drop, as its route, so one dashboard shows both.
+// as /game.v1.GameService/Drop, as its route, so one dashboard shows both. What never became a
+// request of a route, its [Listener] counts: connections and refusals. What a service is about,
+// it declares as KPIs of its own, a line each: see [Set].
 //
 // Every label is bounded, because each combination of values is a time series that somebody
 // keeps for months. The route is the pattern that matched and never the path; requests that
 // match none share [Unmatched]. Listeners and routes beyond a limit, methods that no RFC
-// defines and codes that do not exist become [Other].
+// defines and codes that do not exist become [Other]. Above all that, a budget bounds the series
+// that a service makes altogether (Options.MaxSeries): when it is spent, new labels become
+// [Other] too, and kpi_series_overflow_total says how often.
 //
 // What other parts of a service count, they keep themselves; [RegisterFailures],
 // [RegisterQueues] and [RegisterAccessLog] read their figures at each scrape. Those functions
@@ -29,6 +34,7 @@
 package kpi
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -37,6 +43,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 )
 
 const (
@@ -55,27 +64,42 @@ type Options struct {
 	// Registerer is where the metrics are registered, the service's own registry; it must
 	// not be nil.
 	Registerer prometheus.Registerer
-	// Namespace is put before the names of the four metrics, with an underscore. Empty,
-	// the default, lets one dashboard serve all services, which the scraper tells apart.
+	// Namespace is put before the names of all metrics that [New] makes, with an underscore.
+	// Empty, the default, lets one dashboard serve all services, which the scraper tells apart.
 	Namespace string
 	// MaxRoutes is how many pairs of listener and route are told apart, 500 by default.
 	// Pairs beyond share the route [Other] of their listener.
 	MaxRoutes int
+	// MaxSeries is how many time series all routes, listeners and KPIs of the service may make,
+	// [DefaultMaxSeries] by default, and no fewer than what the labels [Other] need: some 50. A
+	// route takes 22 and one more for each code.
+	MaxSeries int
+	// Clock dates exemplars and the creation of series; the machine's by default.
+	Clock clock.Clock
 }
 
 // Metrics are the figures of all requests of one service. Make one with [New]. It is safe for
 // concurrent use.
 type Metrics struct {
 	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
+	errors   *prometheus.CounterVec
+	duration *prometheus.Desc
 	inFlight *prometheus.GaugeVec
 	bytes    *prometheus.CounterVec
 
-	// routes is replaced, never changed, so that looking a route up takes no lock.
+	refusedConns, refusedRequests *prometheus.CounterVec
+
+	clock  clock.Clock
+	budget *budget
+	set    *Set
+
+	// routes is replaced, never changed, so that looking a route up takes no lock. Keys that
+	// share a route because of a bound are in it too, while there are not too many.
 	routes atomic.Pointer[map[routeKey]*Route]
 
 	mu        sync.Mutex // held while a route or listener is added
-	listeners map[string]struct{}
+	listeners map[string]*Listener
+	named     int // listeners without Other
 	pairs     map[pair]struct{}
 	maxPairs  int
 }
@@ -84,40 +108,71 @@ type routeKey struct{ listener, route, method string }
 
 type pair struct{ listener, route string }
 
-// buckets are the upper bounds of the duration histogram in seconds.
-var buckets = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-
 // New registers the request metrics and returns them. It panics when the registry holds
 // metrics of these names already.
 func New(o Options) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: o.Namespace, Name: name, Help: help}, labels)
+	}
 	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: o.Namespace, Name: "requests_total",
-			Help: "Requests answered, by HTTP status or gRPC code.",
-		}, []string{"listener", "route", "method", "code"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: o.Namespace, Name: "request_duration_seconds",
-			Help:    "Time from a request's arrival to the end of its answer.",
-			Buckets: buckets[:],
-		}, []string{"listener", "route", "method"}),
+		requests: counter("requests_total", "Requests answered, by HTTP status or gRPC code.", "listener", "route", "method", "code"),
+		errors:   counter("request_errors_total", "Requests that failed, by whose fault it was: caller, service or dependency.", "listener", "route", "method", "class"),
+		duration: prometheus.NewDesc(prometheus.BuildFQName(o.Namespace, "", "request_duration_seconds"),
+			"Time from a request's arrival to the end of its answer.", []string{"listener", "route", "method"}, nil),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: o.Namespace, Name: "requests_in_flight",
 			Help: "Requests being answered now.",
 		}, []string{"listener"}),
-		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: o.Namespace, Name: "response_bytes_total",
-			Help: "Body bytes sent in answers.",
-		}, []string{"listener", "route"}),
-		listeners: make(map[string]struct{}),
-		pairs:     make(map[pair]struct{}),
-		maxPairs:  o.MaxRoutes,
+		bytes:           counter("response_bytes_total", "Body bytes sent in answers.", "listener", "route"),
+		refusedConns:    counter("connections_refused_total", "Connections closed before their first request, by reason.", "listener", "reason"),
+		refusedRequests: counter("requests_refused_total", "Requests answered before they reached a handler, by reason.", "listener", "reason"),
+		clock:           o.Clock,
+		budget:          &budget{max: int64(o.MaxSeries)},
+		listeners:       make(map[string]*Listener),
+		pairs:           make(map[pair]struct{}),
+		maxPairs:        o.MaxRoutes,
 	}
 	if m.maxPairs <= 0 {
 		m.maxPairs = 500
 	}
+	if m.clock == nil {
+		m.clock = clock.Real()
+	}
+	if m.budget.max <= 0 {
+		m.budget.max = DefaultMaxSeries
+	}
+	m.budget.max = max(m.budget.max, int64(listenerSeries))
+	m.budget.take(listenerSeries) // of the listener Other
+	m.set = newSet(o.Registerer, m.budget)
 	m.routes.Store(&map[routeKey]*Route{})
-	o.Registerer.MustRegister(m.requests, m.duration, m.inFlight, m.bytes)
+	o.Registerer.MustRegister(m.requests, m.errors, durationCollector{m}, m.inFlight, m.bytes,
+		m.refusedConns, m.refusedRequests, m.connections(o.Namespace), m.budget.collector(o.Namespace))
 	return m
+}
+
+// durationCollector shows the durations of all routes.
+type durationCollector struct{ *Metrics }
+
+// Describe implements prometheus.Collector.
+func (c durationCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.duration }
+
+// Collect implements prometheus.Collector.
+func (c durationCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, r := range c.all() {
+		ch <- r.duration
+	}
+}
+
+// all are the routes, each once, in no order.
+func (m *Metrics) all() []*Route {
+	known := *m.routes.Load()
+	routes := make([]*Route, 0, len(known))
+	for key, r := range known {
+		if key == r.key {
+			routes = append(routes, r)
+		}
+	}
+	return routes
 }
 
 // Route returns the observer of one method of one route of a listener, the same one for the
@@ -136,68 +191,78 @@ func (m *Metrics) Route(listener, route, method string) *Route {
 }
 
 // add makes the route of key, or finds the one that key shares with others.
-func (m *Metrics) add(key routeKey) *Route {
+func (m *Metrics) add(asked routeKey) *Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key.listener = m.listener(key.listener)
+	if r, ok := (*m.routes.Load())[asked]; ok {
+		return r
+	}
+	key := asked
+	key.listener = m.listener(key.listener).name
 	key.route = valid(key.route)
 	p := pair{key.listener, key.route}
 	if _, ok := m.pairs[p]; !ok && key.route != Unmatched && key.route != Other {
 		if len(m.pairs) < m.maxPairs {
 			m.pairs[p] = struct{}{}
 		} else {
+			m.budget.spilled()
 			key.route = Other
 		}
 	}
-	known := *m.routes.Load()
-	if r, ok := known[key]; ok {
-		return r
+	rest := routeKey{key.listener, Other, Other} // which its listener has paid for
+	r := (*m.routes.Load())[key]
+	if r == nil && key != rest && !m.budget.take(routeSeries) {
+		m.budget.spilled()
+		key = rest
+		r = (*m.routes.Load())[key]
 	}
-	r := &Route{
-		key:      key,
-		requests: m.requests,
-		duration: m.duration.WithLabelValues(key.listener, key.route, key.method).(prometheus.Histogram),
-		bytes:    m.bytes.WithLabelValues(key.listener, key.route),
+	if r == nil {
+		r = m.newRoute(key)
+		m.remember(key, r)
 	}
-	r.outcomes.Store(&[]outcome{})
-	larger := maps.Clone(known)
-	larger[key] = r
-	m.routes.Store(&larger)
+	if asked != key && len(*m.routes.Load()) < 4*m.maxPairs {
+		m.remember(asked, r)
+	}
 	return r
 }
 
-// listener is the label of a listener. The caller holds the lock.
-func (m *Metrics) listener(name string) string {
-	name = valid(name)
-	if _, ok := m.listeners[name]; !ok {
-		if len(m.listeners) == maxListeners {
-			return Other
-		}
-		m.listeners[name] = struct{}{}
+// remember puts a route under key. The caller holds the lock.
+func (m *Metrics) remember(key routeKey, r *Route) {
+	larger := maps.Clone(*m.routes.Load())
+	larger[key] = r
+	m.routes.Store(&larger)
+}
+
+func (m *Metrics) newRoute(key routeKey) *Route {
+	label := func(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
+	labels := []*dto.LabelPair{label("listener", key.listener), label("method", key.method), label("route", key.route)}
+	r := &Route{
+		key:      key,
+		metrics:  m,
+		duration: newDurations(m.duration, labels, m.clock.Now()),
+		bytes:    m.bytes.WithLabelValues(key.listener, key.route),
 	}
-	return name
+	for i, class := range classes {
+		r.errors[i] = m.errors.WithLabelValues(key.listener, key.route, key.method, class.String())
+	}
+	r.outcomes.Store(&[]outcome{})
+	return r
 }
 
 // InFlight returns the gauge of requests being answered on a listener, to be incremented when
 // one arrives and decremented when it has been answered. Resolve it once per listener.
-func (m *Metrics) InFlight(listener string) prometheus.Gauge {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.inFlight.WithLabelValues(m.listener(listener))
-}
+func (m *Metrics) InFlight(listener string) prometheus.Gauge { return m.Listener(listener).InFlight() }
+
+// KPIs returns the measures that are the service's own.
+func (m *Metrics) KPIs() *Set { return m.set }
 
 // Snapshot returns the figures of every route, ordered by listener, route and method. It reads
 // what /metrics shows, so both agree. Figures of one route may be some requests apart while
 // it is in use.
 func (m *Metrics) Snapshot() []RouteStats {
-	routes := slices.SortedFunc(maps.Values(*m.routes.Load()), func(a, b *Route) int {
-		if c := strings.Compare(a.key.listener, b.key.listener); c != 0 {
-			return c
-		}
-		if c := strings.Compare(a.key.route, b.key.route); c != 0 {
-			return c
-		}
-		return strings.Compare(a.key.method, b.key.method)
+	routes := m.all()
+	slices.SortFunc(routes, func(a, b *Route) int {
+		return cmp.Or(strings.Compare(a.key.listener, b.key.listener), strings.Compare(a.key.route, b.key.route), strings.Compare(a.key.method, b.key.method))
 	})
 	stats := make([]RouteStats, len(routes))
 	for i, r := range routes {
@@ -212,17 +277,18 @@ type RouteStats struct {
 	Listener, Route, Method string
 	// Requests counts all answers.
 	Requests uint64
-	// Errors counts those that are the service's fault: HTTP 5xx, and the gRPC codes
-	// Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable and DataLoss, as the
-	// OpenTelemetry semantic conventions for gRPC servers have it.
-	Errors uint64
+	// Caller, Service and Dependency count those that failed, by whose fault it was.
+	Caller, Service, Dependency uint64
 	// Mean is the mean duration; zero without requests.
 	Mean time.Duration
 	// P50 and P99 are the durations that half and 99 in 100 requests did not exceed. They
-	// are estimated from the histogram as Prometheus's histogram_quantile does, by
-	// interpolating within a bucket: at most 10 s, zero without requests.
+	// are estimated as Prometheus's histogram_quantile does, by interpolating within a bucket of
+	// at most 9 % of its bound: zero without requests, a day and a half at most.
 	P50, P99 time.Duration
 }
+
+// Errors counts the failures that are not the caller's.
+func (s RouteStats) Errors() uint64 { return s.Service + s.Dependency }
 
 // standardMethod is method when RFC 9110 or RFC 5789 defines it.
 func standardMethod(method string) string {

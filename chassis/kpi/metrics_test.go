@@ -32,7 +32,7 @@ func Example() {
 	}
 	os.Stdout.Write(out)
 	for _, s := range m.Snapshot() {
-		fmt.Println(s.Listener, s.Method, s.Route, s.Requests, "requests,", s.Errors, "errors, mean", s.Mean)
+		fmt.Println(s.Listener, s.Method, s.Route, s.Requests, "requests,", s.Errors(), "errors, mean", s.Mean)
 	}
 	// Output:
 	// # HELP requests_total Requests answered, by HTTP status or gRPC code.
@@ -116,6 +116,17 @@ func TestEachRequestCountsInEveryMetric(t *testing.T) {
 		want += fmt.Sprintf("game_request_duration_seconds_sum{%s} %s\ngame_request_duration_seconds_count{%s} %d\n", r.labels, r.sum, r.labels, r.buckets[14])
 	}
 	want += `
+# HELP game_request_errors_total Requests that failed, by whose fault it was: caller, service or dependency.
+# TYPE game_request_errors_total counter
+game_request_errors_total{class="caller",listener="http",method="GET",route="(unmatched)"} 0
+game_request_errors_total{class="caller",listener="http",method="GET",route="/v1/games/{id}"} 1
+game_request_errors_total{class="caller",listener="http",method="POST",route="/v1/games/{id}"} 0
+game_request_errors_total{class="dependency",listener="http",method="GET",route="(unmatched)"} 0
+game_request_errors_total{class="dependency",listener="http",method="GET",route="/v1/games/{id}"} 0
+game_request_errors_total{class="dependency",listener="http",method="POST",route="/v1/games/{id}"} 0
+game_request_errors_total{class="service",listener="http",method="GET",route="(unmatched)"} 0
+game_request_errors_total{class="service",listener="http",method="GET",route="/v1/games/{id}"} 0
+game_request_errors_total{class="service",listener="http",method="POST",route="/v1/games/{id}"} 0
 # HELP game_requests_in_flight Requests being answered now.
 # TYPE game_requests_in_flight gauge
 game_requests_in_flight{listener="http"} 1
@@ -129,7 +140,8 @@ game_requests_total{code="404",listener="http",method="GET",route="/v1/games/{id
 game_response_bytes_total{listener="http",route="(unmatched)"} 0
 game_response_bytes_total{listener="http",route="/v1/games/{id}"} 150
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "game_requests_total", "game_request_errors_total",
+		"game_request_duration_seconds", "game_requests_in_flight", "game_response_bytes_total"); err != nil {
 		t.Error(err)
 	}
 }
@@ -223,7 +235,7 @@ func TestSnapshotEstimatesFromTheBuckets(t *testing.T) {
 	m := kpi.New(kpi.Options{Registerer: prometheus.NewRegistry()})
 	m.Route("http", "/idle", "GET")
 	slow := m.Route("http", "/slow", "GET")
-	slow.Observe(200, time.Minute, 0)
+	slow.Observe(200, 72*time.Hour, 0)
 	even := m.Route("http", "/even", "GET")
 	for i := range 100 {
 		even.Observe(200, time.Duration(i)*time.Millisecond+time.Microsecond, 0)
@@ -233,24 +245,39 @@ func TestSnapshotEstimatesFromTheBuckets(t *testing.T) {
 		mixed.ObserveGRPC(code, time.Millisecond, 0)
 	}
 	errors := m.Route("http", "/even", "DELETE")
-	for _, status := range []int{200, 304, 404, 429, 499, 500, 503, 599, 600} {
+	for _, status := range []int{200, 304, 404, 429, 499, 500, 502, 503, 504, 599, 600} {
 		errors.Observe(status, time.Millisecond, 0)
 	}
-	want := []kpi.RouteStats{
-		{"grpc", "/mixed", "POST", 18, 7, time.Millisecond, 750 * time.Microsecond, 995 * time.Microsecond},
-		{"http", "/even", "DELETE", 9, 4, time.Millisecond, 750 * time.Microsecond, 995 * time.Microsecond},
-		{"http", "/even", "GET", 100, 0, 49501 * time.Microsecond, 50 * time.Millisecond, 99 * time.Millisecond},
-		{"http", "/idle", "GET", 0, 0, 0, 0, 0},
-		{"http", "/slow", "GET", 1, 0, time.Minute, 10 * time.Second, 10 * time.Second},
+	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
+	want := []struct {
+		kpi.RouteStats
+		errors uint64
+	}{
+		{kpi.RouteStats{"grpc", "/mixed", "POST", 18, 9, 7, 0, ms(1), ms(1), ms(1)}, 7},
+		{kpi.RouteStats{"http", "/even", "DELETE", 11, 2, 4, 2, ms(1), ms(1), ms(1)}, 6},
+		{kpi.RouteStats{"http", "/even", "GET", 100, 0, 0, 0, ms(49.501), ms(50), ms(99)}, 0},
+		{kpi.RouteStats{"http", "/idle", "GET", 0, 0, 0, 0, 0, 0, 0}, 0},
+		{kpi.RouteStats{"http", "/slow", "GET", 1, 0, 0, 0, 72 * time.Hour, 1 << 17 * time.Second, 1 << 17 * time.Second}, 0},
 	}
 	got := m.Snapshot()
 	if len(got) != len(want) {
 		t.Fatalf("%d routes, want %d", len(got), len(want))
 	}
 	for i, s := range got {
-		// interpolation is in floating point
-		s.Mean, s.P50, s.P99 = s.Mean.Round(time.Microsecond), s.P50.Round(time.Microsecond), s.P99.Round(time.Microsecond)
-		if s != want[i] {
+		if e := s.Errors(); e != want[i].errors {
+			t.Errorf("%s %s has %d errors, want %d", s.Method, s.Route, e, want[i].errors)
+		}
+		// A bucket of schema 3 ends 9 % after it begins.
+		for _, q := range []struct {
+			name      string
+			got, want time.Duration
+		}{{"p50", s.P50, want[i].P50}, {"p99", s.P99, want[i].P99}} {
+			if off := q.got - q.want; off.Abs() > q.want/11 {
+				t.Errorf("%s %s: %s is %v, want %v", s.Method, s.Route, q.name, q.got, q.want)
+			}
+		}
+		s.P50, s.P99, s.Mean = want[i].P50, want[i].P99, s.Mean.Round(time.Microsecond)
+		if s != want[i].RouteStats {
 			t.Errorf("\n got %+v\nwant %+v", s, want[i])
 		}
 	}

@@ -2,22 +2,24 @@ package kpi
 
 import (
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
 )
 
 // A Route observes the requests of one method of one route. [Metrics.Route] returns it. It is
 // safe for concurrent use, and allocates nothing for a code it has seen before.
 type Route struct {
 	key      routeKey
-	requests *prometheus.CounterVec
-	duration prometheus.Histogram
+	metrics  *Metrics
+	duration *durations
 	bytes    prometheus.Counter
+	errors   [len(classes)]prometheus.Counter
 
 	// outcomes are the codes seen so far. A route answers with a handful, so that walking
 	// a slice beats every map; the slice is replaced, never changed.
@@ -25,38 +27,84 @@ type Route struct {
 	mu       sync.Mutex // held while an outcome is added
 }
 
+// routeSeries are the series of a route: durations with the bucket of +Inf, their sum and count,
+// body bytes, errors by class, and requests with the code Other.
+const routeSeries = len(buckets) + 3 + 1 + len(classes) + 1
+
+// classes are the values of the label class: whose fault an error was.
+var classes = [...]failure.Class{failure.Caller, failure.Service, failure.Dependency}
+
 // outcome is one code of a route and its counter.
 type outcome struct {
-	code    code
+	code    Code
 	counter prometheus.Counter
+}
+
+// An Answer is what is observed of one request.
+type Answer struct {
+	// Code is how it ended; see [HTTP] and [GRPC].
+	Code Code
+	// Class is whose fault it was, [failure.NotProblem] for nobody's. Zero, as for handlers that
+	// wrote a status themselves, means what Code says: [Code.Class].
+	Class failure.Class
+	// Took is the time from arrival to the end of the answer; below zero counts as zero.
+	Took time.Duration
+	// Bytes of body were sent; below zero counts as zero.
+	Bytes int64
+	// Trace is the trace id, in hex, when the trace is sampled, so that it can be looked up
+	// elsewhere: it may become the exemplar of its duration's bucket. One exemplar a second is
+	// taken on a route, and only that one allocates.
+	Trace string
+	// End is when the answer ended, for the exemplar; zero asks the clock, if there is a Trace.
+	End time.Time
 }
 
 // Observe counts one answered HTTP request: its final status, how long it took, and the body
 // bytes sent. A status outside 100 to 599 is counted as [Other]; a duration or a byte count
 // below zero as zero.
 func (r *Route) Observe(status int, took time.Duration, bytes int64) {
-	r.observe(httpCode(status), took, bytes)
+	r.ObserveAnswer(Answer{Code: HTTP(status), Took: took, Bytes: bytes})
 }
 
 // ObserveGRPC counts one answered gRPC call: the number of its code, how long it took, and the
 // bytes of the messages sent. A code above 16 is counted as [Other].
 func (r *Route) ObserveGRPC(code uint32, took time.Duration, bytes int64) {
-	r.observe(grpcCode(code), took, bytes)
+	r.ObserveAnswer(Answer{Code: GRPC(code), Took: took, Bytes: bytes})
 }
 
-func (r *Route) observe(c code, took time.Duration, bytes int64) {
-	r.counter(c).Inc()
-	r.duration.Observe(max(took, 0).Seconds())
-	if bytes > 0 {
-		r.bytes.Add(float64(bytes))
+// ObserveAnswer counts one answered request of either protocol.
+func (r *Route) ObserveAnswer(a Answer) {
+	r.counter(a.Code).Inc()
+	class := a.Class
+	if class == 0 {
+		class = a.Code.Class()
+	}
+	if i := int(class) - int(classes[0]); i < len(classes) {
+		r.errors[i].Inc()
+	}
+	took := max(a.Took, 0)
+	cell := r.duration.observe(took)
+	if a.Bytes > 0 {
+		r.bytes.Add(float64(a.Bytes))
+	}
+	if a.Trace != "" {
+		end := a.End
+		if end.IsZero() {
+			end = r.metrics.clock.Now()
+		}
+		r.duration.exemplars.offer(scale.classic[cell], took, a.Trace, end)
 	}
 }
 
-func (r *Route) counter(c code) prometheus.Counter {
+func (r *Route) counter(c Code) prometheus.Counter {
 	for _, o := range *r.outcomes.Load() {
 		if o.code == c {
 			return o.counter
 		}
+	}
+	label := c.String()
+	if label == Other && c != otherCode {
+		return r.counter(otherCode)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +114,12 @@ func (r *Route) counter(c code) prometheus.Counter {
 			return o.counter
 		}
 	}
-	o := outcome{c, r.requests.WithLabelValues(r.key.listener, r.key.route, r.key.method, c.String())}
+	if label != Other && !r.metrics.budget.take(1) {
+		// The series of Other is paid for. The code is remembered all the same: there are few.
+		r.metrics.budget.spilled()
+		label = Other
+	}
+	o := outcome{c, r.metrics.requests.WithLabelValues(r.key.listener, r.key.route, r.key.method, label)}
 	known = append(slices.Clip(known), o)
 	r.outcomes.Store(&known)
 	return o.counter
@@ -75,109 +128,27 @@ func (r *Route) counter(c code) prometheus.Counter {
 // stats reads the figures back from the metrics.
 func (r *Route) stats() RouteStats {
 	s := RouteStats{Listener: r.key.listener, Route: r.key.route, Method: r.key.method}
-	for _, o := range *r.outcomes.Load() {
-		if o.code.failed() {
-			s.Errors += uint64(read(o.counter).GetCounter().GetValue())
-		}
+	s.Caller, s.Service, s.Dependency = total(r.errors[0]), total(r.errors[1]), total(r.errors[2])
+	counts := r.duration.counts()
+	for _, n := range counts {
+		s.Requests += n
 	}
-	h := read(r.duration).GetHistogram()
-	s.Requests = h.GetSampleCount()
 	if s.Requests > 0 {
-		s.Mean = seconds(h.GetSampleSum() / float64(s.Requests))
-		s.P50 = quantile(0.50, h)
-		s.P99 = quantile(0.99, h)
+		s.Mean = time.Duration(r.duration.seconds() / float64(s.Requests) * float64(time.Second))
+		s.P50 = quantile(0.50, counts)
+		s.P99 = quantile(0.99, counts)
 	}
 	return s
 }
+
+// total is the value of a counter of whole things.
+func total(c prometheus.Counter) uint64 { return uint64(read(c).GetCounter().GetValue()) }
 
 // read returns the current value of a metric.
 func read(metric prometheus.Metric) *dto.Metric {
 	var value dto.Metric
 	if err := metric.Write(&value); err != nil {
-		panic(err) // counters and histograms have no error to return
+		panic(err) // counters and gauges have no error to return
 	}
 	return &value
-}
-
-// quantile estimates the duration that the share q of the observations in h did not exceed.
-// h has at least one.
-func quantile(q float64, h *dto.Histogram) time.Duration {
-	rank := q * float64(h.GetSampleCount())
-	var lower, below float64
-	for _, b := range h.GetBucket() {
-		upper, upTo := b.GetUpperBound(), float64(b.GetCumulativeCount())
-		if upTo >= rank {
-			return seconds(lower + (upper-lower)*(rank-below)/(upTo-below))
-		}
-		lower, below = upper, upTo
-	}
-	return seconds(lower)
-}
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// A code is how a request ended: an HTTP status, or grpcBase plus a gRPC code, or otherCode.
-type code int
-
-const (
-	otherCode code = 0
-	grpcBase  code = 1000
-)
-
-// grpcCodes are the codes of gRPC (https://grpc.io/docs/guides/status-codes/), spelled as
-// grpc-go prints them, and whether the service is to blame.
-var grpcCodes = [...]struct {
-	name   string
-	failed bool
-}{
-	{"OK", false},
-	{"Canceled", false},
-	{"Unknown", true},
-	{"InvalidArgument", false},
-	{"DeadlineExceeded", true},
-	{"NotFound", false},
-	{"AlreadyExists", false},
-	{"PermissionDenied", false},
-	{"ResourceExhausted", false},
-	{"FailedPrecondition", false},
-	{"Aborted", false},
-	{"OutOfRange", false},
-	{"Unimplemented", true},
-	{"Internal", true},
-	{"Unavailable", true},
-	{"DataLoss", true},
-	{"Unauthenticated", false},
-}
-
-func httpCode(status int) code {
-	if status < 100 || status > 599 {
-		return otherCode
-	}
-	return code(status)
-}
-
-func grpcCode(number uint32) code {
-	if number >= uint32(len(grpcCodes)) {
-		return otherCode
-	}
-	return grpcBase + code(number)
-}
-
-// String is the value of the label code.
-func (c code) String() string {
-	switch {
-	case c == otherCode:
-		return Other
-	case c >= grpcBase:
-		return grpcCodes[c-grpcBase].name
-	}
-	return strconv.Itoa(int(c))
-}
-
-// failed reports whether the service is to blame, as it is for a code that does not exist.
-func (c code) failed() bool {
-	if c >= grpcBase {
-		return grpcCodes[c-grpcBase].failed
-	}
-	return c >= 500 || c == otherCode
 }

@@ -91,7 +91,11 @@ type series struct {
 	value  exact // of a counter or a gauge to be summed, or the sum of a histogram or summary
 
 	count     uint64
-	buckets   []bucket // by rising bound
+	buckets   []bucket      // by rising bound
+	beyond    *dto.Exemplar // of what exceeds all bounds
+	native    *native       // nil before the first histogram that has native buckets
+	classic   bool          // observations were counted that are in no native bucket
+	exemplars []*dto.Exemplar
 	quantiles []*dto.Quantile
 	created   *timestamppb.Timestamp // the oldest
 
@@ -100,8 +104,9 @@ type series struct {
 
 // bucket counts the observations up to a bound that exceed the bound before.
 type bucket struct {
-	bound float64
-	count uint64
+	bound    float64
+	count    uint64
+	exemplar *dto.Exemplar
 }
 
 // accumulate adds a counter, histogram or summary.
@@ -112,10 +117,12 @@ func (s *series) accumulate(t dto.MetricType, m *dto.Metric, living bool) {
 		s.age(m.GetCounter().GetCreatedTimestamp())
 	case dto.MetricType_HISTOGRAM:
 		h := m.GetHistogram()
+		count := whole(h.GetSampleCount(), h.GetSampleCountFloat())
 		s.value.add(h.GetSampleSum())
-		s.count += whole(h.GetSampleCount(), h.GetSampleCountFloat())
+		s.count += count
 		s.age(h.GetCreatedTimestamp())
 		s.addBuckets(h.GetBucket())
+		s.addNative(h, count)
 	case dto.MetricType_SUMMARY:
 		s.value.add(m.GetSummary().GetSampleSum())
 		s.count += m.GetSummary().GetSampleCount()
@@ -131,7 +138,11 @@ func (s *series) addBuckets(cumulative []*dto.Bucket) {
 	var below uint64
 	for _, b := range cumulative {
 		bound := b.GetUpperBound()
-		if math.IsNaN(bound) || math.IsInf(bound, 1) {
+		switch {
+		case math.IsInf(bound, 1):
+			s.beyond = newer(s.beyond, b.GetExemplar())
+			continue
+		case math.IsNaN(bound):
 			continue
 		}
 		upTo := whole(b.GetCumulativeCount(), b.GetCumulativeCountFloat())
@@ -140,8 +151,24 @@ func (s *series) addBuckets(cumulative []*dto.Bucket) {
 			s.buckets = slices.Insert(s.buckets, i, bucket{bound: bound})
 		}
 		s.buckets[i].count += upTo - below
+		s.buckets[i].exemplar = newer(s.buckets[i].exemplar, b.GetExemplar())
 		below = upTo
 	}
+}
+
+// addNative adds the native buckets of h. A histogram that counted something without them leaves
+// the series without: Prometheus refuses native buckets that do not add up to the count.
+func (s *series) addNative(h *dto.Histogram, count uint64) {
+	n := nativeOf(h)
+	switch {
+	case n == nil:
+		s.classic = s.classic || count > 0
+	case s.native == nil:
+		s.native = n
+	default:
+		s.native.add(n)
+	}
+	s.exemplars = mergeExemplars(s.exemplars, h.GetExemplars())
 }
 
 // whole is a count, of which the float, if there is one, is a different form.
@@ -178,6 +205,10 @@ func (s *series) metric(t dto.MetricType, value float64) *dto.Metric {
 		m.Counter = &dto.Counter{Value: &value, CreatedTimestamp: s.created}
 	case t == dto.MetricType_HISTOGRAM:
 		m.Histogram = &dto.Histogram{SampleCount: &s.count, SampleSum: &value, Bucket: s.cumulative(), CreatedTimestamp: s.created}
+		if s.native != nil && !s.classic {
+			s.native.write(m.Histogram)
+			m.Histogram.Exemplars = s.exemplars
+		}
 	case t == dto.MetricType_SUMMARY:
 		m.Summary = &dto.Summary{SampleCount: &s.count, SampleSum: &value, Quantile: s.quantiles, CreatedTimestamp: s.created}
 	case s.last == nil:
@@ -194,7 +225,10 @@ func (s *series) cumulative() []*dto.Bucket {
 	out := make([]*dto.Bucket, len(s.buckets))
 	for i, b := range s.buckets {
 		upTo += b.count
-		out[i] = &dto.Bucket{UpperBound: &b.bound, CumulativeCount: new(upTo)}
+		out[i] = &dto.Bucket{UpperBound: &b.bound, CumulativeCount: new(upTo), Exemplar: b.exemplar}
+	}
+	if s.beyond != nil {
+		out = append(out, &dto.Bucket{UpperBound: new(math.Inf(1)), CumulativeCount: &s.count, Exemplar: s.beyond})
 	}
 	return out
 }

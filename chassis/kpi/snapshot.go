@@ -80,6 +80,9 @@ func check(f *dto.MetricFamily) error {
 		if !hasValue(f.GetType(), m) {
 			return fmt.Errorf("a metric without the value of a %s", kind(f.GetType()))
 		}
+		if err := checkNative(m.GetHistogram()); err != nil {
+			return err
+		}
 		sortLabels(m.GetLabel())
 		for i, l := range m.GetLabel() {
 			if l.GetName() == "" || !utf8.ValidString(l.GetName()) || !utf8.ValidString(l.GetValue()) {

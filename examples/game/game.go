@@ -108,6 +108,11 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	started := s.KPI().Counter("games_started", "Games started.")
+	ended := s.KPI().Counter("games_ended", "Games that ended, by how.", "ending")
+	for ending := record.Four; ending <= record.Abandoned; ending++ {
+		ended.With(ending.String())
+	}
 	games, err := arena.Open(ctx, arena.Options{
 		Journal: events,
 		Clock:   s.Clock(),
@@ -115,6 +120,14 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 		Bots:    s.Queue("bots", queue.Limits{Workers: cfg.Bots.Workers, Capacity: cfg.Bots.Capacity}),
 		Log:     s.Log(ctx).Named("arena"),
 		Limits:  cfg.Limits,
+		Written: func(f record.Fact) {
+			switch f := f.(type) {
+			case record.Created:
+				started.Inc()
+			case record.Finished:
+				ended.With(f.Ending.String()).Inc()
+			}
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("journal %s: %w", cfg.Journal, err)
@@ -123,8 +136,10 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	s.Go("games", games.Run)
 	// While two processes serve, during a reload, one of them keeps the time and lets bots think.
 	s.Exclusive("referee", games.Wake, games.Sleep)
+	s.KPI().GaugeFunc("game_open_games", "Games that are not over.", func() float64 { return float64(games.Stats().Open) })
+	s.KPI().GaugeFunc("game_watchers", "Streams on which somebody watches a game.", func() float64 { return float64(games.Stats().Watchers) }).
+		Merge(kpi.Sum)
 	s.Registry().MustRegister(collector{games})
-	s.MergeGauge("game_watchers", kpi.Sum)
 
 	server := api.NewServer(games)
 	router, err := web.NewRouter(ctx, web.Options{Server: server, Games: games, Clock: s.Clock(), OpenAPI: openAPI})
@@ -139,21 +154,17 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	})
 }
 
-// collector shows an arena's figures.
+// collector shows figures that an arena keeps.
 type collector struct{ games *arena.Arena }
 
 var (
-	openGames = prometheus.NewDesc("game_open_games", "Games that are not over.", nil, nil)
-	watchers  = prometheus.NewDesc("game_watchers", "Streams on which somebody watches a game.", nil, nil)
-	searches  = prometheus.NewDesc("game_bot_searches_total", "Searches for a bot's move.", nil, nil)
+	searches = prometheus.NewDesc("game_bot_searches_total", "Searches for a bot's move.", nil, nil)
 	// No counter: every process finds the same games in the journal, and counters are summed.
 	finished = prometheus.NewDesc("game_finished_games", "Games in the journal that have ended, by how.", []string{"ending"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descs chan<- *prometheus.Desc) {
-	descs <- openGames
-	descs <- watchers
 	descs <- searches
 	descs <- finished
 }
@@ -161,8 +172,6 @@ func (c collector) Describe(descs chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	stats := c.games.Stats()
-	metrics <- prometheus.MustNewConstMetric(openGames, prometheus.GaugeValue, float64(stats.Open))
-	metrics <- prometheus.MustNewConstMetric(watchers, prometheus.GaugeValue, float64(stats.Watchers))
 	metrics <- prometheus.MustNewConstMetric(searches, prometheus.CounterValue, float64(stats.Searches))
 	for ending := record.Four; ending <= record.Abandoned; ending++ {
 		metrics <- prometheus.MustNewConstMetric(finished, prometheus.GaugeValue, float64(stats.Finished[ending]), ending.String())

@@ -417,7 +417,8 @@ func TestFiguresAreShown(t *testing.T) {
 			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	for name, want := range map[string]float64{"game_open_games": 1, "game_watchers": 0, "game_finished_games four": 1, "game_finished_games draw": 0} {
+	for name, want := range map[string]float64{"game_open_games": 1, "game_watchers": 0, "game_finished_games four": 1, "game_finished_games draw": 0,
+		"games_started_total": 2, "games_ended_total four": 1, "games_ended_total draw": 0} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v, %v, want %v", name, v, ok, want)
 		}

@@ -68,7 +68,7 @@ func (l *Limits) Validate() error {
 	return nil
 }
 
-// Options are what an arena is built on. All fields are needed.
+// Options are what an arena is built on. All fields but Written are needed.
 type Options struct {
 	Journal journal.Journal
 	Clock   clock.Clock
@@ -76,6 +76,9 @@ type Options struct {
 	Bots    *queue.Queue // where bots think
 	Log     *zap.Logger
 	Limits  Limits // zero fields get their defaults
+	// Written is called with each fact that this arena has put into the journal, which others may
+	// do as well. It must not block and is called by several goroutines at once.
+	Written func(record.Fact)
 }
 
 // Arena is the games of one journal. Make one with [Open], set it going with [Arena.Wake] and

@@ -117,6 +117,11 @@ func (a *Arena) append(ctx context.Context, g *record.Game, id string, facts []r
 	}
 	switch {
 	case err == nil:
+		if a.Written != nil {
+			for _, f := range facts {
+				a.Written(f)
+			}
+		}
 		return nil
 	case unknown != nil && !overtaken(err):
 		// That the last attempt stored nothing says nothing about those before it.

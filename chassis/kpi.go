@@ -1,0 +1,33 @@
+package chassis
+
+import (
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+)
+
+// KPI is where a service declares what it measures of its own business, a line each:
+//
+//	started := s.KPI().Counter("games_started", "Games started.")
+//
+// They are in the metrics from the start, on the status page and in -describe, bounded like
+// everything else that is counted, and merged across reloads. See [kpi.Set]. It belongs into
+// Setup.
+func (s *Service) KPI() *kpi.Set { return s.metrics.KPIs() }
+
+// counted is a Server that knows its connections.
+type counted interface{ Connections() kpi.ConnStats }
+
+// watch has the metrics show the connections of a listener.
+func (s *Service) watch(name string, server Server) {
+	l := s.metrics.Listener(name)
+	if c, ok := server.(counted); ok {
+		l.Connections(c.Connections)
+	}
+}
+
+// Connections implements counted.
+func (e *endpoint) Connections() kpi.ConnStats { return connStats(e.server.States()) }
+
+func connStats(s drain.States) kpi.ConnStats {
+	return kpi.ConnStats{New: s.New, Active: s.Active, Idle: s.Idle, Hijacked: s.Hijacked}
+}
