@@ -54,6 +54,11 @@ func (s *Service) openAdmin() error {
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", adminName, err)
 	}
+	if cfg.FlightRecorder {
+		if err := s.flight.start(); err != nil {
+			s.log.Warn("nothing is recorded", zap.Error(err))
+		}
+	}
 	a := &admin{service: s, listener: l, done: make(chan struct{})}
 	a.server = drain.New(&http.Server{
 		Handler:           requireAccess(guard, s.adminHandler(cfg.Token)),
@@ -101,6 +106,7 @@ func (s *Service) closeAdmin() {
 	s.admin.once.Do(func() { close(s.admin.done) }) // it never began
 	_ = errors.Join(s.admin.server.Close(), s.admin.listener.Close())
 	<-s.admin.done
+	s.flight.stop()
 }
 
 // adminHandler is everything the admin listener answers. Health checks need no token: probes
@@ -123,6 +129,9 @@ func (s *Service) adminHandler(token config.Secret) http.Handler {
 	guarded("/debug/pprof/profile", http.HandlerFunc(pprof.Profile))
 	guarded("/debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
 	guarded("/debug/pprof/trace", http.HandlerFunc(pprof.Trace))
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		guarded(method+" /debug/flightrecorder", http.HandlerFunc(s.serveFlight))
+	}
 	return mux
 }
 

@@ -177,7 +177,8 @@ func TestTheStatusPageShowsWhatGoesOn(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<h1>game</h1>", `class="pill ready"`, "&lt;gone&gt;", "<code>" + h.Addr("http").String() + "</code>", "<code>GET /full</code>",
-		"<code>test 1001</code>", "column is full", "<code>motto</code>", "&lt;script&gt;", "[redacted]", `<p class="none">None.</p>`, "0.", " ms", " MiB", "Routes without a request so far: 0.",
+		"<code>test 1001</code>", "column is full", "<code>motto</code>", "&lt;script&gt;", "[redacted]", "0 that nobody has asked", " MiB",
+		"<svg ", "Requests per second", "Errors per second", "Latency", `content="5"`, `href="?refresh=off"`,
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("%s is missing", want)

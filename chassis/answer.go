@@ -116,7 +116,7 @@ func (ex *exchange) end(r *http.Request) {
 	if r.Method == http.MethodHead {
 		bytes = 0 // handlers write a body, net/http keeps it
 	}
-	e.service.metrics.Route(e.name, ex.Route, r.Method).Observe(status, took, bytes)
+	e.service.metrics.Route(e.name, ex.Route, r.Method).ObserveAnswer(ex.observed(status, took, bytes))
 	rec := ex.record(r)
 	rec.Status, rec.Bytes, rec.Duration, rec.Response, rec.Conn = status, bytes, took, ex.Header(), ex.connState(r)
 	if e.service.logs.reuse {

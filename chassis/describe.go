@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -170,23 +171,37 @@ func Version() string {
 }
 
 func versionOf(info *debug.BuildInfo) string {
-	version, dirty := info.Main.Version, ""
-	var revision string
+	switch version := info.Main.Version; version {
+	case "", "(devel)":
+		return cmp.Or(revisionOf(info), "(devel)")
+	default:
+		return version
+	}
+}
+
+// revision is the commit that the running binary was built from, with -dirty behind it when files
+// had been changed; empty when version control was not asked.
+func revision() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return revisionOf(info)
+	}
+	return ""
+}
+
+func revisionOf(info *debug.BuildInfo) string {
+	var revision, dirty string
 	for _, kv := range info.Settings {
 		switch {
 		case kv.Key == "vcs.revision":
-			revision = kv.Value
+			revision = kv.Value[:min(12, len(kv.Value))]
 		case kv.Key == "vcs.modified" && kv.Value == "true":
 			dirty = "-dirty"
 		}
 	}
-	if version == "" {
-		version = "(devel)"
+	if revision == "" {
+		return ""
 	}
-	if version == "(devel)" && revision != "" {
-		return revision[:min(12, len(revision))] + dirty
-	}
-	return version
+	return revision + dirty
 }
 
 func goVersion() string { return runtime.Version() }

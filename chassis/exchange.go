@@ -30,6 +30,7 @@ type exchange struct {
 	gate     unmatched // of the router
 	id       [request.IDLen]byte
 	aborted  bool // the answer was cut off
+	streams  bool // it takes as long as the caller listens
 }
 
 type exchangeKey struct{}
@@ -132,7 +133,7 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 		}
 		r.Body, ex.body = b, b
 	}
-	if options.streams {
+	if ex.streams = options.streams; ex.streams {
 		// The body may come at any pace as well.
 		_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Time{})
 		ex.begun(r)

@@ -54,3 +54,10 @@ const CertificateCheck = certificateCheck
 
 // ExchangeSize is what a request takes in memory for the chain, and the most that it may take.
 const ExchangeSize, MaxExchangeSize = unsafe.Sizeof(exchange{}), 288
+
+var (
+	Short        = short
+	InSeconds    = inSeconds
+	BytesInWords = bytesInWords
+	RoundUp      = roundUp
+)

@@ -33,11 +33,12 @@ type setup func(ctx context.Context, s *chassis.Service, c conf) error
 
 // codes are the failures of the services under test.
 var (
-	codes   = failure.NewSet("test")
-	errFull = codes.Caller(1001, "column is full", failure.HTTPStatus(http.StatusConflict))
-	errGone = codes.Dependency(1002, "the store is gone")
-	errMiss = codes.NotProblem(1003, "not cached")
-	errWho  = codes.Caller(1004, "say who you are", failure.HTTPStatus(http.StatusUnauthorized))
+	codes    = failure.NewSet("test")
+	errFull  = codes.Caller(1001, "column is full", failure.HTTPStatus(http.StatusConflict))
+	errStore = codes.Dependency(1201, "the store does not answer", failure.HTTPStatus(http.StatusServiceUnavailable))
+	errGone  = codes.Dependency(1002, "the store is gone")
+	errMiss  = codes.NotProblem(1003, "not cached")
+	errWho   = codes.Caller(1004, "say who you are", failure.HTTPStatus(http.StatusUnauthorized))
 )
 
 // host runs a service and keeps what it logs.

@@ -1,6 +1,8 @@
 package chassis
 
 import (
+	"time"
+
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
@@ -30,4 +32,16 @@ func (e *endpoint) Connections() kpi.ConnStats { return connStats(e.server.State
 
 func connStats(s drain.States) kpi.ConnStats {
 	return kpi.ConnStats{New: s.New, Active: s.Active, Idle: s.Idle, Hijacked: s.Hijacked}
+}
+
+// observed is what the metrics are told of an HTTP request.
+func (ex *exchange) observed(status int, took time.Duration, bytes int64) kpi.Answer {
+	a := kpi.Answer{
+		Code: kpi.HTTP(status), Took: took, Bytes: bytes, Stream: ex.streams,
+		ID: ex.ID, Trace: ex.Trace.Sampled(), End: ex.start.Add(took),
+	}
+	if ex.failed != nil {
+		a.Class = ex.failed.Code().Class()
+	}
+	return a
 }

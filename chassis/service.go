@@ -40,8 +40,9 @@ type Service struct {
 	logs       accessParts
 	accessFile io.Closer // what access writes to, when it is to be closed
 	started    time.Time
-	leaving    chan struct{}   // closed when the drain begins
-	draining   chan struct{}   // closed when peers know that nothing new is taken here
+	leaving    chan struct{} // closed when the drain begins
+	draining   chan struct{} // closed when peers know that nothing new is taken here
+	flight     recorder
 	replaced   atomic.Bool     // another process goes on with the service
 	fatal      chan error      // the first thing that ends the service from inside
 	base       context.Context // what background work runs in
@@ -56,6 +57,7 @@ type Service struct {
 	checks       []*check
 	states       []func(State)
 	describers   []func(*Description)
+	tables       []func() StatusTable
 	gauges       map[string]kpi.Rule // how gauges of several processes become one
 	certificates []*watched
 	waiting      []func() // background work that begins when the service is ready

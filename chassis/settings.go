@@ -32,6 +32,9 @@ type AdminConfig struct {
 	// ACL says who may call besides; without rules, whoever reaches it and has the token. Health checks
 	// are under it as well.
 	ACL acl.Config `config:"acl"`
+	// FlightRecorder keeps the execution trace of the last seconds for GET /debug/flightrecorder.
+	// It can be started there as well, with POST.
+	FlightRecorder bool `config:"flight_recorder" doc:"keep an execution trace of the last seconds; costs 1 to 2 % of the CPU"`
 }
 
 // SetDefaults fills what is zero.

@@ -198,7 +198,7 @@ func (s *Service) closeAccessLog(ctx context.Context) error {
 
 // registerMetrics puts what the chassis knows into the registry.
 func (s *Service) registerMetrics() {
-	kpi.RegisterBuild(s.registry, s.name, Version(), goVersion())
+	kpi.RegisterBuild(s.registry, s.name, Version(), revision(), goVersion())
 	kpi.RegisterRuntime(s.registry)
 	kpi.RegisterQueues(s.registry, s.queueStats)
 	kpi.RegisterFailures(s.registry, s.failureCounts)
@@ -206,10 +206,19 @@ func (s *Service) registerMetrics() {
 	kpi.RegisterCertificates(s.registry, s.certificateStats)
 	if s.access != nil {
 		kpi.RegisterAccessLog(s.registry, func() kpi.LogStats {
-			st := s.access.Stats()
-			return kpi.LogStats{Lines: st.Lines, Dropped: st.Dropped, Bytes: st.Bytes, Errors: st.Errors, Failing: st.Failing}
+			st, _ := s.logStats()
+			return st
 		})
 	}
+}
+
+// logStats is what is known of the access log, false when there is none.
+func (s *Service) logStats() (kpi.LogStats, bool) {
+	if s.access == nil {
+		return kpi.LogStats{}, false
+	}
+	st := s.access.Stats()
+	return kpi.LogStats{Lines: st.Lines, Dropped: st.Dropped, Bytes: st.Bytes, Errors: st.Errors, Failing: st.Failing, Buffered: st.Buffered}, true
 }
 
 // failureCounts is what the metrics say of the failures.

@@ -131,22 +131,23 @@ func (cl *call) intercept() error {
 
 // end logs and counts the call and returns the error its caller sees. Health probes have no
 // access line: they would drown the others.
-func (cl *call) end(method string, err error) error {
+func (cl *call) end(method string, stream bool, err error) error {
 	defer cl.Release()
 	c := cl.chain
 	took := c.service.Clock().Now().Sub(cl.start)
 	c.inFlight.Dec()
 	c.calls.Add(-1)
-	code, number := codes.OK, 0
+	code, number, class := codes.OK, 0, failure.NotProblem
 	if err != nil {
-		number, err = cl.answer(err)
-		code = status.Code(err)
+		var f *failure.Code
+		f, err = cl.answer(err)
+		code, number, class = status.Code(err), f.Number(), f.Class()
 	}
 	route := c.methods[method]
 	if route == nil {
 		route = c.service.Metrics().Route(cl.Listener, "", "POST")
 	}
-	route.ObserveGRPC(uint32(code), took, cl.bytes)
+	route.ObserveAnswer(cl.observed(code, class, stream, took))
 	rec := cl.record(method)
 	rec.Status, rec.Bytes, rec.Duration = 200, cl.bytes, took
 	rec.FailureCode, rec.GRPCStatus = number, strconv.Itoa(int(code))
@@ -190,10 +191,10 @@ func (r *received) Values(name string) []string {
 	return metadata.ValueFromIncomingContext((*call)(r), key)
 }
 
-// answer makes the status that the caller sees, and the number of the failure it is counted as. A
+// answer makes the status that the caller sees, and the code of the failure it is counted as. A
 // status that a handler made itself is passed on as it is, without what wraps it, and counted under
 // the chassis's code that is nearest.
-func (cl *call) answer(err error) (number int, answer error) {
+func (cl *call) answer(err error) (code *failure.Code, answer error) {
 	_, declared := errors.AsType[failure.Failer](err)
 	own, hasStatus := errors.AsType[interface {
 		error
@@ -202,10 +203,10 @@ func (cl *call) answer(err error) (number int, answer error) {
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
 		f, _ := cl.chain.service.Fail(cl, nearest(st.Code()).Wrap(err))
-		return f.Code().Number(), st.Err()
+		return f.Code(), st.Err()
 	}
 	f, id := cl.chain.service.Fail(cl, err)
-	return f.Code().Number(), Status(f, id).Err()
+	return f.Code(), Status(f, id).Err()
 }
 
 // nearest is the chassis's code for a plain gRPC status.
@@ -271,7 +272,7 @@ func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err == nil {
 		err = cl.send(resp)
 	}
-	return resp, cl.end(info.FullMethod, err)
+	return resp, cl.end(info.FullMethod, false, err)
 }
 
 // handle calls the handler and makes a failure of a panic.
@@ -291,7 +292,7 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	defer c.streams.Add(-1)
 	cl := c.begin(ss.Context(), info.FullMethod)
 	cl.header(ss.SetHeader)
-	return cl.end(info.FullMethod, cl.handleStream(srv, ss, handler))
+	return cl.end(info.FullMethod, true, cl.handleStream(srv, ss, handler))
 }
 
 // handleStream does for a stream what handle does.

@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,13 +23,13 @@ type exemplars struct {
 }
 
 // offer takes a request's trace for an exemplar of its bucket, unless it took one a moment ago.
-func (e *exemplars) offer(class uint8, took time.Duration, trace string, at time.Time) {
+func (e *exemplars) offer(class uint8, took time.Duration, trace [16]byte, at time.Time) {
 	now, next := at.UnixNano(), e.next.Load()
 	if now < next || !e.next.CompareAndSwap(next, now+int64(exemplarEvery)) {
 		return
 	}
 	e.byClass[class].Store(&dto.Exemplar{
-		Label: []*dto.LabelPair{{Name: new("trace_id"), Value: new(valid(trace))}},
+		Label: []*dto.LabelPair{{Name: new("trace_id"), Value: new(hex.EncodeToString(trace[:]))}},
 		Value: new(took.Seconds()), Timestamp: timestamppb.New(at),
 	})
 }

@@ -1,6 +1,7 @@
 package kpi_test
 
 import (
+	"encoding/hex"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -18,6 +19,15 @@ import (
 
 const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
+// trace is the id that is read from hex.
+func trace(t testing.TB, id string) (out [16]byte) {
+	t.Helper()
+	if _, err := hex.Decode(out[:], []byte(id)); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // traces lists the exemplars of the classic buckets of a route's durations.
 func traces(t *testing.T, g prometheus.Gatherer) []string {
 	t.Helper()
@@ -34,29 +44,29 @@ func TestARouteTakesOneExemplarASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		r := kpi.New(kpi.Options{Registerer: registry}).Route("http", "/", "GET")
-		answer := func(took time.Duration, trace string) {
-			r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: took, Trace: trace})
+		answer := func(took time.Duration, id byte) {
+			r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: took, Trace: [16]byte{15: id}})
 		}
-		answer(time.Millisecond, "")
+		answer(time.Millisecond, 0)
 		if got := traces(t, registry); len(got) != 0 {
 			t.Errorf("exemplars %q without a trace", got)
 		}
-		answer(time.Millisecond, "first")
-		answer(time.Second, "too early")
+		answer(time.Millisecond, 1)
+		answer(time.Second, 2) // too early
 		time.Sleep(time.Second)
-		answer(time.Minute, "second")
+		answer(time.Minute, 3)
 		time.Sleep(time.Second)
-		answer(900*time.Microsecond, "third, in the bucket of the first")
-		if got, want := traces(t, registry), []string{"third, in the bucket of the first", "second"}; !slices.Equal(got, want) {
+		answer(900*time.Microsecond, 4) // in the bucket of the first
+		if got, want := traces(t, registry), []string{strings.Repeat("0", 31) + "4", strings.Repeat("0", 31) + "3"}; !slices.Equal(got, want) {
 			t.Errorf("exemplars %q, want %q", got, want)
 		}
 		h := family(t, registry, "request_duration_seconds")[0].GetHistogram()
 		if len(h.GetExemplars()) != 2 || h.GetExemplars()[1].GetValue() != 60 || !h.GetExemplars()[1].GetTimestamp().AsTime().Equal(time.Now().Add(-time.Second)) {
 			t.Errorf("native exemplars %v", h.GetExemplars())
 		}
-		end := time.Now()
+		end, id := time.Now(), trace(t, traceID)
 		if n := testing.AllocsPerRun(100, func() {
-			r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: time.Millisecond, Trace: traceID, End: end})
+			r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: time.Millisecond, Trace: id, End: end})
 		}); n != 0 {
 			t.Errorf("%v allocations for a trace that becomes no exemplar", n)
 		}
@@ -66,7 +76,7 @@ func TestARouteTakesOneExemplarASecond(t *testing.T) {
 func TestScrapersGetTheFormatTheyAskFor(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	r := kpi.New(kpi.Options{Registerer: registry}).Route("http", "/", "GET")
-	r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: 3 * time.Millisecond, Trace: traceID, End: time.Unix(1_700_000_000, 0)})
+	r.ObserveAnswer(kpi.Answer{Code: kpi.HTTP(200), Took: 3 * time.Millisecond, Trace: trace(t, traceID), End: time.Unix(1_700_000_000, 0)})
 	ask := func(accept string) *httptest.ResponseRecorder {
 		w, req := httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil)
 		req.Header.Set("Accept", accept)

@@ -54,7 +54,13 @@ func (r Refusal) String() string {
 // a request yet, Active ones have one under way, Idle ones wait for the next, and Hijacked ones
 // belong to a handler. They are the states of [net/http.ConnState]. Open ones are those of a
 // protocol whose server does not tell more of them than that.
-type ConnStats struct{ New, Active, Idle, Hijacked, Open int }
+type ConnStats struct {
+	New      int `json:"new"`
+	Active   int `json:"active"`
+	Idle     int `json:"idle"`
+	Hijacked int `json:"hijacked"`
+	Open     int `json:"open"`
+}
 
 // Total is all of them.
 func (s ConnStats) Total() int { return s.New + s.Active + s.Idle + s.Hijacked + s.Open }

@@ -29,15 +29,16 @@ const (
 
 // rules are those of the gauges that this package makes.
 var rules = map[string]Rule{
-	"requests_in_flight":       Sum,
-	"queue_depth":              Sum,
-	"queue_inflight":           Sum,
-	"queue_capacity":           Last,
-	"queue_oldest_age_seconds": Max,
-	"access_log_failing":       Max,
-	"connections":              Sum,
-	"kpi_series":               Max,
-	"build_info":               Newest,
+	"requests_in_flight":        Sum,
+	"queue_depth":               Sum,
+	"queue_inflight":            Sum,
+	"queue_capacity":            Last,
+	"queue_oldest_age_seconds":  Max,
+	"access_log_failing":        Max,
+	"access_log_buffered_lines": Sum,
+	"connections":               Sum,
+	"kpi_series":                Max,
+	"build_info":                Newest,
 }
 
 // A Merger makes one set of metrics of the snapshots of several worker processes, as if a single

@@ -89,9 +89,11 @@ type Metrics struct {
 
 	refusedConns, refusedRequests *prometheus.CounterVec
 
-	clock  clock.Clock
-	budget *budget
-	set    *Set
+	clock   clock.Clock
+	budget  *budget
+	set     *Set
+	slowest *Slowest
+	history *History
 
 	// routes is replaced, never changed, so that looking a route up takes no lock. Keys that
 	// share a route because of a bound are in it too, while there are not too many.
@@ -144,6 +146,8 @@ func New(o Options) *Metrics {
 	m.budget.max = max(m.budget.max, int64(listenerSeries))
 	m.budget.take(listenerSeries) // of the listener Other
 	m.set = newSet(o.Registerer, m.budget)
+	m.slowest = newSlowest(m.clock)
+	m.history = newHistory(m)
 	m.routes.Store(&map[routeKey]*Route{})
 	o.Registerer.MustRegister(m.requests, m.errors, durationCollector{m}, m.inFlight, m.bytes,
 		m.refusedConns, m.refusedRequests, m.connections(o.Namespace), m.budget.collector(o.Namespace))
@@ -255,6 +259,12 @@ func (m *Metrics) InFlight(listener string) prometheus.Gauge { return m.Listener
 
 // KPIs returns the measures that are the service's own.
 func (m *Metrics) KPIs() *Set { return m.set }
+
+// Slowest returns the list of the slowest requests.
+func (m *Metrics) Slowest() *Slowest { return m.slowest }
+
+// History returns what the last minutes were like.
+func (m *Metrics) History() *History { return m.history }
 
 // Snapshot returns the figures of every route, ordered by listener, route and method. It reads
 // what /metrics shows, so both agree. Figures of one route may be some requests apart while

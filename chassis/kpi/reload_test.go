@@ -248,7 +248,7 @@ func series(t *testing.T, families []*dto.MetricFamily) map[string]float64 {
 func serviceMetrics(version string, requests int) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	m := kpi.New(kpi.Options{Registerer: registry})
-	kpi.RegisterBuild(registry, "gamed", version, "go1.26")
+	kpi.RegisterBuild(registry, "gamed", version, "", "go1.26")
 	kpi.RegisterRuntime(registry)
 	kpi.RegisterQueues(registry, func() []kpi.QueueStats {
 		return []kpi.QueueStats{{
@@ -284,7 +284,7 @@ func TestAScrapeShowsTheMetricsOfTwoProcesses(t *testing.T) {
 		lines := strings.Split(response.Body.String(), "\n")
 		for _, want := range []string{
 			`access_log_failing 1`,
-			`build_info{goversion="go1.26",service="gamed",version="2"} 1`,
+			`build_info{goversion="go1.26",revision="",service="gamed",version="2"} 1`,
 			`failure_total{class="bug",code="7"} 6`,
 			`queue_admitted_total{queue="bots"} 10`,
 			`queue_capacity{queue="bots"} 10`,

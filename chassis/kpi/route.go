@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type Route struct {
 	metrics  *Metrics
 	duration *durations
 	bytes    prometheus.Counter
+	streams  atomic.Bool // a stream was answered
 	errors   [len(classes)]prometheus.Counter
 
 	// outcomes are the codes seen so far. A route answers with a handful, so that walking
@@ -51,11 +53,16 @@ type Answer struct {
 	Took time.Duration
 	// Bytes of body were sent; below zero counts as zero.
 	Bytes int64
-	// Trace is the trace id, in hex, when the trace is sampled, so that it can be looked up
-	// elsewhere: it may become the exemplar of its duration's bucket. One exemplar a second is
-	// taken on a route, and only that one allocates.
-	Trace string
-	// End is when the answer ended, for the exemplar; zero asks the clock, if there is a Trace.
+	// Stream says that the answer took as long as its caller wanted to listen: it is counted like
+	// any other, but is not slow, and its route is left out where the speed of all is told.
+	Stream bool
+	// ID is the request id, by which a slow request is found in the logs.
+	ID string
+	// Trace is the trace id when the trace is sampled, so that it can be looked up elsewhere: it
+	// may become the exemplar of its duration's bucket. One exemplar a second is taken on a
+	// route, and only that one allocates.
+	Trace [16]byte
+	// End is when the answer ended; zero asks the clock, which takes longer than all the rest.
 	End time.Time
 }
 
@@ -74,6 +81,11 @@ func (r *Route) ObserveGRPC(code uint32, took time.Duration, bytes int64) {
 
 // ObserveAnswer counts one answered request of either protocol.
 func (r *Route) ObserveAnswer(a Answer) {
+	end := a.End
+	if end.IsZero() {
+		end = r.metrics.clock.Now()
+	}
+	r.metrics.history.notice(end)
 	r.counter(a.Code).Inc()
 	class := a.Class
 	if class == 0 {
@@ -87,12 +99,19 @@ func (r *Route) ObserveAnswer(a Answer) {
 	if a.Bytes > 0 {
 		r.bytes.Add(float64(a.Bytes))
 	}
-	if a.Trace != "" {
-		end := a.End
-		if end.IsZero() {
-			end = r.metrics.clock.Now()
-		}
+	if a.Trace != [16]byte{} {
 		r.duration.exemplars.offer(scale.classic[cell], took, a.Trace, end)
+	}
+	switch {
+	case a.Stream:
+		if !r.streams.Load() {
+			r.streams.Store(true)
+		}
+	case r.metrics.slowest.Beats(took):
+		r.metrics.slowest.Add(Slow{
+			ID: strings.Clone(a.ID), Listener: r.key.listener, Route: r.key.route, Method: r.key.method,
+			Code: a.Code.String(), Took: took, End: end,
+		})
 	}
 }
 

@@ -86,17 +86,20 @@ type LogStats struct {
 	Errors uint64
 	// Failing reports that the log is losing lines now.
 	Failing bool
+	// Buffered lines wait to be written.
+	Buffered uint64
 }
 
 // RegisterAccessLog shows what source returns: the counters access_log_lines_total,
-// access_log_dropped_total, access_log_bytes_total and access_log_errors_total, and the gauge
-// access_log_failing, 1 while lines are being lost. source is called at each scrape,
+// access_log_dropped_total, access_log_bytes_total and access_log_errors_total, and the gauges
+// access_log_buffered_lines and access_log_failing, 1 while lines are being lost. source is called at each scrape,
 // concurrently with itself when scrapes overlap.
 func RegisterAccessLog(reg prometheus.Registerer, source func() LogStats) {
 	lines := prometheus.NewDesc("access_log_lines_total", "Access log lines written.", nil, nil)
 	dropped := prometheus.NewDesc("access_log_dropped_total", "Access log lines lost.", nil, nil)
 	bytes := prometheus.NewDesc("access_log_bytes_total", "Bytes written to the access log.", nil, nil)
 	errors := prometheus.NewDesc("access_log_errors_total", "Writes to the access log that failed.", nil, nil)
+	buffered := prometheus.NewDesc("access_log_buffered_lines", "Access log lines that wait to be written.", nil, nil)
 	failing := prometheus.NewDesc("access_log_failing", "1 while the access log is losing lines.", nil, nil)
 	reg.MustRegister(newCollector(func(emit emitter) {
 		s := source()
@@ -104,19 +107,20 @@ func RegisterAccessLog(reg prometheus.Registerer, source func() LogStats) {
 		emit.counter(dropped, s.Dropped)
 		emit.counter(bytes, s.Bytes)
 		emit.counter(errors, s.Errors)
+		emit.gauge(buffered, float64(s.Buffered))
 		value := 0.0
 		if s.Failing {
 			value = 1
 		}
 		emit.gauge(failing, value)
-	}, lines, dropped, bytes, errors, failing))
+	}, lines, dropped, bytes, errors, buffered, failing))
 }
 
-// RegisterBuild shows which program runs, as build_info{service,version,goversion} with the
-// value 1.
-func RegisterBuild(reg prometheus.Registerer, service, version, goversion string) {
-	info := prometheus.NewDesc("build_info", "What this process was built from; always 1.", []string{"service", "version", "goversion"}, nil)
-	reg.MustRegister(newCollector(func(emit emitter) { emit.gauge(info, 1, service, version, goversion) }, info))
+// RegisterBuild shows which program runs, as build_info{service,version,revision,goversion} with
+// the value 1. revision is that of version control, empty when it is not known.
+func RegisterBuild(reg prometheus.Registerer, service, version, revision, goversion string) {
+	info := prometheus.NewDesc("build_info", "What this process was built from; always 1.", []string{"service", "version", "revision", "goversion"}, nil)
+	reg.MustRegister(newCollector(func(emit emitter) { emit.gauge(info, 1, service, version, revision, goversion) }, info))
 }
 
 // RegisterRuntime shows the Go runtime (go_…) and the process (process_…): memory, garbage

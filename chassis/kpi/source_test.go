@@ -56,14 +56,17 @@ func everything() *prometheus.Registry {
 		}
 	})
 	kpi.RegisterAccessLog(registry, func() kpi.LogStats {
-		return kpi.LogStats{Lines: 10, Dropped: 2, Bytes: 1500, Errors: 1, Failing: true}
+		return kpi.LogStats{Lines: 10, Dropped: 2, Bytes: 1500, Errors: 1, Failing: true, Buffered: 3}
 	})
-	kpi.RegisterBuild(registry, "game", "v0.1.0", "go1.26.8")
+	kpi.RegisterBuild(registry, "game", "v0.1.0", "0123456789ab", "go1.26.8")
 	return registry
 }
 
 func TestSourcesAreShownAsTheyAre(t *testing.T) {
 	const want = `
+# HELP access_log_buffered_lines Access log lines that wait to be written.
+# TYPE access_log_buffered_lines gauge
+access_log_buffered_lines 3
 # HELP access_log_bytes_total Bytes written to the access log.
 # TYPE access_log_bytes_total counter
 access_log_bytes_total 1500
@@ -81,7 +84,7 @@ access_log_failing 1
 access_log_lines_total 10
 # HELP build_info What this process was built from; always 1.
 # TYPE build_info gauge
-build_info{goversion="go1.26.8",service="game",version="v0.1.0"} 1
+build_info{goversion="go1.26.8",revision="0123456789ab",service="game",version="v0.1.0"} 1
 # HELP failure_total Failures answered, by failure code.
 # TYPE failure_total counter
 failure_total{class="call�er",code="1002"} 1
@@ -152,7 +155,7 @@ func TestRegisteringTwiceIsFoundAtOnce(t *testing.T) {
 		"failures":   func(r prometheus.Registerer) { kpi.RegisterFailures(r, nil) },
 		"queues":     func(r prometheus.Registerer) { kpi.RegisterQueues(r, nil) },
 		"access log": func(r prometheus.Registerer) { kpi.RegisterAccessLog(r, nil) },
-		"build":      func(r prometheus.Registerer) { kpi.RegisterBuild(r, "game", "", "") },
+		"build":      func(r prometheus.Registerer) { kpi.RegisterBuild(r, "game", "", "", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewRegistry()

@@ -52,6 +52,15 @@ func (t Trace) child(span [8]byte) Trace {
 // IsZero reports whether t is no trace.
 func (t Trace) IsZero() bool { return t == Trace{} }
 
+// Sampled is the trace id when somebody keeps the trace, and zero otherwise: W3C Trace Context,
+// section 3.2.2.5.1.
+func (t Trace) Sampled() [16]byte {
+	if t.Flags&1 == 0 {
+		return [16]byte{}
+	}
+	return t.TraceID
+}
+
 // Header is t as a traceparent header of version 00, 55 characters.
 func (t Trace) Header() string {
 	b := make([]byte, 0, 55)
