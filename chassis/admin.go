@@ -66,7 +66,7 @@ func (s *Service) openAdmin() error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          log.New(debugWriter{s.log.Named(adminName)}, "", 0),
-	}, drain.Options{MaxConns: adminConns})
+	}, drain.Options{Entry: drain.Entry{MaxConns: adminConns, WriteTimeout: 30 * time.Second}})
 	s.mu.Lock()
 	s.admin = a
 	s.mu.Unlock()
@@ -96,7 +96,9 @@ func (a *admin) drain(ctx context.Context) error {
 }
 
 // adopt implements adopter.
-func (a *admin) adopt(c net.Conn, taken func() error) error { return a.server.Adopt(c, taken) }
+func (a *admin) adopt(c net.Conn, note []byte, taken func() error) error {
+	return a.server.Adopt(c, note, taken)
+}
 
 // closeAdmin ends the admin listener; profiles under way are cut.
 func (s *Service) closeAdmin() {

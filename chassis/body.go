@@ -14,13 +14,15 @@ import (
 // body is a request's body. Its errors are failures that say why it could not be read.
 type body struct {
 	io.ReadCloser
-	ctx context.Context // ends when the caller leaves
+	ctx  context.Context // ends when the caller leaves
+	pace pace
 	// unread is why it could not be read, nil while it could. Goroutines of the handler's may read.
 	unread atomic.Pointer[failure.Error]
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.pace.read(n)
 	switch {
 	case err == nil, err == io.EOF, errors.Is(err, http.ErrBodyReadAfterClose):
 		return n, err

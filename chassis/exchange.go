@@ -128,6 +128,9 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 			size = options.maxBody
 		}
 		b := &body{ReadCloser: r.Body, ctx: ex.caller(r)}
+		if !options.streams {
+			b.pace = newPace(ex.response.ResponseWriter, cfg)
+		}
 		if size > 0 {
 			b.ReadCloser = http.MaxBytesReader(ex.response.ResponseWriter, r.Body, int64(size))
 		}

@@ -25,7 +25,7 @@ type host interface {
 	Orders() <-chan reload.Order
 	Hurry() <-chan struct{}
 	Release(ctx context.Context) error
-	Give(name string, c syscall.Conn) error
+	Give(name string, c syscall.Conn, note []byte) error
 	Status(ctx context.Context) (*reload.Status, error)
 	Gather(ctx context.Context, count func() []byte) ([]reload.Snapshot, *reload.Status, error)
 	Leave(ctx context.Context, last []byte) error
@@ -50,11 +50,11 @@ func (s *Service) introduce() error {
 
 // adopter is a Server that serves connections which a predecessor has accepted.
 type adopter interface {
-	adopt(c net.Conn, taken func() error) error
+	adopt(c net.Conn, note []byte, taken func() error) error
 }
 
 // adopt serves a connection that was handed over.
-func (s *Service) adopt(name string, c net.Conn, taken func() error) error {
+func (s *Service) adopt(name string, c net.Conn, note []byte, taken func() error) error {
 	s.mu.Lock()
 	var to adopter
 	if name == adminName && s.admin != nil {
@@ -69,14 +69,14 @@ func (s *Service) adopt(name string, c net.Conn, taken func() error) error {
 	if to == nil {
 		return fmt.Errorf("no listener %q takes connections over", name)
 	}
-	return to.adopt(c, taken)
+	return to.adopt(c, note, taken)
 }
 
 // leave is how the connections of the listener called name leave when the service drains.
 func (s *Service) leave(name string) drain.Leave {
 	how := drain.Leave{Min: s.settings.Drain.Min}
 	if s.replaced.Load() {
-		how.Give = func(c syscall.Conn) error { return s.world.host.Give(name, c) }
+		how.Give = func(c syscall.Conn, note []byte) error { return s.world.host.Give(name, c, note) }
 	}
 	return how
 }

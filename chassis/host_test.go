@@ -112,7 +112,7 @@ func (s *supervisor) Failed(r reload.Reason, err error) error {
 
 func (s *supervisor) Release(context.Context) error { return s.called("release") }
 
-func (s *supervisor) Give(name string, _ syscall.Conn) error { return s.called("give", name) }
+func (s *supervisor) Give(name string, _ syscall.Conn, _ []byte) error { return s.called("give", name) }
 
 func (s *supervisor) Status(context.Context) (*reload.Status, error) {
 	return s.status, s.broken["status"]
@@ -556,7 +556,7 @@ func TestConnectionsThatAreHandedOverAreServed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = sup.adopt(name, server, func() error { told.Add(1); return nil })
+		err = sup.adopt(name, server, []byte{}, func() error { told.Add(1); return nil })
 		if err != nil {
 			_ = server.Close()
 		}

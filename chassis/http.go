@@ -57,7 +57,9 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		ConnContext:       e.connContext,
 		ErrorLog:          log.New(debugWriter{s.log.Named("http")}, "", 0),
 	}
-	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, MaxConns: cfg.MaxConns})
+	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, Entry: s.entry(name, guard, drain.Entry{
+		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
+	})})
 	protocol := "http"
 	if tlsConfig != nil {
 		protocol = "https"
@@ -147,7 +149,9 @@ func (e *endpoint) Drain(ctx context.Context) error {
 }
 
 // adopt implements adopter.
-func (e *endpoint) adopt(c net.Conn, taken func() error) error { return e.server.Adopt(c, taken) }
+func (e *endpoint) adopt(c net.Conn, note []byte, taken func() error) error {
+	return e.server.Adopt(c, note, taken)
+}
 
 // Close implements Server.
 func (e *endpoint) Close() error { return e.server.Close() }

@@ -501,7 +501,7 @@ func TestTLSIsSpokenWithHTTP2(t *testing.T) {
 	if !found {
 		t.Error("the failed handshake is not in the log")
 	}
-	if lines := h.lines(); len(lines) != 1 || lines[0].Proto != "HTTP/2.0" {
+	if lines := h.lines(); len(lines) != 2 || lines[0].Proto != "HTTP/2.0" || lines[1].Status != 400 {
 		t.Errorf("lines %+v", lines)
 	}
 }

@@ -150,13 +150,21 @@ type HTTPConfig struct {
 	// ACL says which proxies are trusted to name the client, and who may call.
 	ACL acl.Config `config:"acl"`
 
-	MaxConns      int           `config:"max_conns" doc:"connections open at a time"`
-	MaxHeader     config.Size   `config:"max_header" doc:"size of a request's header"`
-	MaxBody       config.Size   `config:"max_body" doc:"size of a request's body"`
-	HeaderTimeout time.Duration `config:"header_timeout" doc:"time for a request's header to arrive"`
-	BodyTimeout   time.Duration `config:"body_timeout" doc:"time for a request's body to arrive"`
-	Timeout       time.Duration `config:"timeout" doc:"time for a handler to answer; streams are exempt"`
-	IdleTimeout   time.Duration `config:"idle_timeout" doc:"how long a connection may wait for its next request"`
+	MaxConns int `config:"max_conns" doc:"connections open at a time"`
+	// MaxConnsPerClient counts an IPv6 network of 64 bits as one client. Loopback and unix sockets
+	// are exempt: there stand proxies, each of which brings many clients, and who is on the machine
+	// itself has other ways to harm it.
+	MaxConnsPerClient int           `config:"max_conns_per_client" doc:"connections that one client address has open at a time; one more is closed"`
+	MaxHeader         config.Size   `config:"max_header" doc:"size of a request's header"`
+	MaxBody           config.Size   `config:"max_body" doc:"size of a request's body"`
+	HeaderTimeout     time.Duration `config:"header_timeout" doc:"time for a request's header to arrive"`
+	BodyTimeout       time.Duration `config:"body_timeout" doc:"time for a request's body to arrive, longer by what it has of min_body_rate"`
+	MinBodyRate       int           `config:"min_body_rate" doc:"bytes a second that a body must have brought to go on after body_timeout; negative: none may"`
+	// WriteTimeout is for a single write, so an answer may take as long as it likes with a client
+	// that reads it, and an endless stream as well.
+	WriteTimeout time.Duration `config:"write_timeout" doc:"how long a client may read nothing of an answer before its connection is closed"`
+	Timeout      time.Duration `config:"timeout" doc:"time for a handler to answer; streams are exempt"`
+	IdleTimeout  time.Duration `config:"idle_timeout" doc:"how long a connection may wait for its next request"`
 
 	Compress       bool     `config:"compress" doc:"compress answers with gzip for clients that accept it"`
 	CORSOrigins    []string `config:"cors_origins" doc:"origins whose pages may call, such as https://example.com, or *"`
@@ -172,10 +180,13 @@ type HTTPConfig struct {
 func (c *HTTPConfig) SetDefaults() {
 	set(&c.Addr, "127.0.0.1:0")
 	set(&c.MaxConns, 10_000)
+	set(&c.MaxConnsPerClient, 256)
 	set(&c.MaxHeader, 32<<10)
 	set(&c.MaxBody, 1<<20)
 	set(&c.HeaderTimeout, 5*time.Second)
 	set(&c.BodyTimeout, 30*time.Second)
+	set(&c.MinBodyRate, 240)
+	set(&c.WriteTimeout, 30*time.Second)
 	set(&c.Timeout, 30*time.Second)
 	set(&c.IdleTimeout, 120*time.Second)
 }

@@ -51,6 +51,9 @@ var past = time.Unix(1, 0)
 // errLeaves has net/http let go of a connection: it closes silently what times out.
 var errLeaves error = leaves{}
 
+// errNotNegotiated has a connection closed without an answer.
+var errNotNegotiated = errors.New("what is spoken is not what was negotiated by ALPN")
+
 type leaves struct{}
 
 func (leaves) Error() string   { return "drain: the connection leaves" }
@@ -71,13 +74,24 @@ func (leaves) Temporary() bool { return true }
 type conn struct {
 	server *Server
 	raw    net.Conn
+	wire   wire      // raw, with its bounds
 	tls    *tls.Conn // nil: plain text
-	stream net.Conn  // tls if there is one, otherwise raw
+	stream net.Conn  // tls if there is one, otherwise wire
 	// movable: another process can go on with it.
 	movable bool
 	proto   atomic.Int32
 	ctx     context.Context      // of the connection; set before it is read from
 	secured *tls.ConnectionState // set by the handshake, in the first Read
+	// unread: the preface is to be read before anything else. note is what it gave, and not nil
+	// once there is nothing of it to be read.
+	unread bool
+	note   []byte
+
+	// What belongs to HTTP/1's request under way is the business of the goroutine that serves c.
+	handled bool   // its handler has been called
+	head    []byte // what the read that it began with gave, in net/http's own buffer; nil: it is not known
+	whole   bool   // there was no other read for it yet
+	line    []byte // a copy of the beginning of head, if more had to be read
 
 	mu       sync.Mutex
 	clean    bool // no byte of a request has been read
@@ -97,6 +111,10 @@ type conn struct {
 	order    *order       // under which fate was decided
 	deadline time.Time    // for reading, as net/http wants it
 	since    time.Time    // when it became idle, if that was during a drain
+	late     bool         // the last read took too long
+	served   uint64       // requests, of HTTP/1
+	inThen   int64        // bytes read when the last of them was done
+	outThen  int64        // bytes written
 	retry    time.Time    // when it may be tried again to give it away
 
 	h2 h2
@@ -105,10 +123,7 @@ type conn struct {
 // fileConn is a conn that sends files without copying them through the process.
 type fileConn struct{ *conn }
 
-func (c fileConn) ReadFrom(r io.Reader) (int64, error) {
-	sink, _ := fileSink(c.raw)
-	return sink.ReadFrom(r)
-}
+func (c fileConn) ReadFrom(r io.Reader) (int64, error) { return c.wire.sendFile(r) }
 
 // own finds the conn in what net/http hands to hooks.
 func own(c net.Conn) *conn {
@@ -125,11 +140,17 @@ func own(c net.Conn) *conn {
 func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 	c := &conn{server: s, clean: true, patient: adopted}
 	if p, ok := raw.(promised); ok {
-		raw, c.taken = p.Conn, p.taken
+		raw, c.note, c.taken = p.Conn, p.note, p.taken
 	}
-	c.raw, c.stream = raw, raw
+	c.raw = raw
+	c.wire.Conn, c.wire.within = raw, s.entry.WriteTimeout
+	c.stream = &c.wire
+	if s.entry.Preface == nil && c.note == nil {
+		c.note = []byte{}
+	}
+	c.unread = c.note == nil
 	if s.tls != nil {
-		c.tls = tls.Server(raw, s.tls)
+		c.tls = tls.Server(&c.wire, s.tls)
 		c.stream = c.tls
 	} else {
 		_, c.movable = raw.(syscall.Conn)
@@ -147,6 +168,7 @@ func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 // promised is an adopted connection on its way to the server.
 type promised struct {
 	net.Conn
+	note  []byte
 	taken func() error
 }
 
@@ -202,13 +224,20 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	var n int
 	var err error
-	if c.tls != nil && c.secured == nil {
+	if c.unread {
+		err = c.readPreface()
+	}
+	if err == nil && c.tls != nil && c.secured == nil {
 		err = c.handshake()
 	}
 	if err == nil {
 		n, err = c.stream.Read(p)
 	}
-	return c.leave(p[:n], err)
+	n, err = c.leave(p[:n], err)
+	if err == errNotNegotiated {
+		err = c.end(ReasonRequest, 0, err)
+	}
+	return n, err
 }
 
 // enter is called before a read of size bytes; an error is the read's.
@@ -241,25 +270,18 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reading = false
-	if c.woken {
+	if c.woken && len(p) == 0 && timedOut(err) {
 		c.woken = false
-		if len(p) == 0 && timedOut(err) {
-			c.broken = errLeaves
-			return 0, errLeaves
-		}
-		// A request, or the end, came first.
-		c.fate = stay
-		_ = c.raw.SetReadDeadline(c.deadline)
+		c.broken = errLeaves
+		return 0, errLeaves
 	}
+	c.arrived(len(p))
+	c.late = len(p) == 0 && timedOut(err)
 	if len(p) == 0 {
 		return 0, err
 	}
+	c.remember(p)
 	c.clean, c.begun = false, true
-	if c.patient {
-		c.patient = false
-		c.deadline = after(positive(c.server.http.ReadHeaderTimeout, c.server.http.ReadTimeout))
-		_ = c.raw.SetReadDeadline(c.deadline)
-	}
 	switch c.proto.Load() {
 	case http2:
 		if c.h2.read(p) && c.server.warned.Load() {
@@ -268,16 +290,30 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 		}
 	case undecided:
 		if !c.sniff(p) {
-			c.broken = io.EOF // net/http closes it without an answer
-			return 0, io.EOF
+			return 0, errNotNegotiated
 		}
 	}
 	return len(p), err
 }
 
+// arrived is told that n bytes came, or with 0 the end, whether the drain wanted c or not. c.mu is
+// held.
+func (c *conn) arrived(n int) {
+	if c.woken {
+		c.woken = false
+		c.fate = stay
+		_ = c.raw.SetReadDeadline(c.deadline)
+	}
+	if c.patient && n > 0 {
+		c.patient = false
+		c.deadline = after(positive(c.server.http.ReadHeaderTimeout, c.server.http.ReadTimeout))
+		_ = c.raw.SetReadDeadline(c.deadline)
+	}
+}
+
 func timedOut(err error) bool {
-	var t net.Error
-	return errors.As(err, &t) && t.Timeout()
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
 }
 
 // sniff learns the protocol from the first bytes; false if it is not the one that was negotiated.
@@ -340,6 +376,11 @@ func (c *conn) idle() {
 	defer c.mu.Unlock()
 	c.clean = c.proto.Load() != http2
 	c.h2.streams = false
+	if c.clean {
+		c.handled, c.head, c.whole, c.line = false, nil, false, c.line[:0]
+		c.served++
+		c.inThen, c.outThen = c.wire.in.Load(), c.wire.out.Load()
+	}
 	if c.server.warned.Load() {
 		c.since = time.Now()
 	}
@@ -347,16 +388,21 @@ func (c *conn) idle() {
 
 func (c *conn) Write(p []byte) (int, error) {
 	if c.proto.Load() != http2 {
+		if !c.handled {
+			c.answered(p)
+		}
 		return c.stream.Write(p)
 	}
 	return c.writeFrames(p)
 }
 
+// SetDeadline is what net/http ends a hijacked connection's deadlines with: who has it may write
+// to what NetConn returns, where nothing sets others.
 func (c *conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetWriteDeadline(t), c.SetReadDeadline(t))
+	return errors.Join(c.SetWriteDeadline(t), c.wire.restart(t), c.SetReadDeadline(t))
 }
 
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.wire.SetWriteDeadline(t) }
 
 // SetReadDeadline keeps t for later while the deadline is ours.
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -383,7 +429,12 @@ func (c *conn) Close() error {
 	c.giving = c.fate == give
 	// The end of a connection that is another process's is not ours to announce.
 	linger := c.server.warned.Load() && !c.disowned && !c.hijacked && c.proto.Load() == http1
+	slow := c.late && !c.clean && c.proto.Load() != http2 && !c.handled
 	c.mu.Unlock()
+	if slow {
+		c.whole = false // net/http has given its buffer to another connection
+		c.refused(ReasonTimeout, 0, nil)
+	}
 	if c.giving {
 		return c.giveAway()
 	}
@@ -408,13 +459,13 @@ func (c *conn) gone() {
 func (c *conn) giveAway() error {
 	s := c.server
 	_ = c.raw.SetDeadline(time.Time{})
-	if err := c.order.Give(c.raw.(syscall.Conn)); err == nil {
+	if err := c.order.Give(c.raw.(syscall.Conn), c.note); err == nil {
 		s.given.Add(1)
 		defer c.gone()
 		return c.raw.Close()
 	}
 	s.takenBack.Add(1)
-	back := s.wrap(c.raw, true)
+	back := s.wrap(promised{c.raw, c.note, nil}, true)
 	back.since = c.since
 	back.retry = time.Now().Add(retryAfter)
 	s.gate.replace(c, back)

@@ -20,8 +20,10 @@ type Leave struct {
 	// successor has acknowledged it; this process's descriptor is closed then. After an error the
 	// connection is served on here and tried again 50 ms later. nil: there is no successor. The
 	// argument is what the listener accepted or what was adopted. Give is called by as many
-	// goroutines at a time as there are connections to give; it must not keep or close c.
-	Give func(c syscall.Conn) error
+	// goroutines at a time as there are connections to give; it must not keep or close c. note is
+	// what [Server.Adopt] wants to be given over there; nil is not the same as empty: it says that
+	// the preface is yet to be read.
+	Give func(c syscall.Conn, note []byte) error
 	// Min is how long an idle HTTP/1 connection that cannot be given is kept, from its last use
 	// or the beginning of the drain, whichever is later: longer than clients keep idle
 	// connections, and none of them writes to one that is being closed. 0 or less: not at all.

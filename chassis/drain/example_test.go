@@ -50,7 +50,7 @@ func Example() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = old.Drain(ctx, drain.Leave{Give: func(c syscall.Conn) error {
+	err = old.Drain(ctx, drain.Leave{Give: func(c syscall.Conn, note []byte) error {
 		// A real one sends the descriptor to another process (SCM_RIGHTS) and waits for its
 		// acknowledgement. The duplicate here is what such a process would receive.
 		file, err := c.(*net.TCPConn).File()
@@ -62,7 +62,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		return next.Adopt(received, nil)
+		return next.Adopt(received, note, nil)
 	}})
 	fmt.Println("drained:", err, "- given:", old.Stats().Given)
 	ask()
@@ -78,7 +78,7 @@ func ExampleGate() {
 	if err != nil {
 		panic(err)
 	}
-	gate := drain.NewGate(l, 0)
+	gate := drain.NewGate(l, drain.Entry{})
 	accepted := make(chan net.Conn)
 	ended := make(chan error)
 	go func() {

@@ -43,7 +43,7 @@ func Frames(p []byte, chunk func() int) (ends []int, acknowledged bool) {
 // with the index due. It returns what is on the wire then.
 func WriteFrames(chunks [][]byte, due int) ([]byte, error) {
 	var wire recorder
-	c := &conn{server: &Server{}, raw: &wire, stream: &wire}
+	c := &conn{server: &Server{entry: new(Entry)}, raw: &wire, stream: &wire}
 	c.proto.Store(http2)
 	c.h2.due.Store(true)
 	for i, p := range chunks {

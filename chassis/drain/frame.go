@@ -1,5 +1,7 @@
 package drain
 
+import "encoding/binary"
+
 // HTTP/2 on the wire (RFC 9113): the client's preface (3.4) begins with greeting; everything
 // after it, in both directions, is frames of a 9-byte header and a payload (4.1).
 const (
@@ -9,6 +11,7 @@ const (
 
 	typeHeaders = 1
 	typePing    = 6
+	typeGoAway  = 7
 	flagAck     = 1
 
 	pingPayload = "roadGone"
@@ -28,7 +31,7 @@ type frames struct {
 	have    int                // bytes of header; 0 between two frames
 	left    int                // bytes of the payload to come
 	payload [len(pingPayload)]byte
-	kept    int  // bytes of payload, of a PING
+	kept    int  // bytes of payload, of a PING and a GOAWAY
 	any     bool // a frame has ended
 }
 
@@ -44,7 +47,7 @@ func (f *frames) next(p []byte) (n int, ended bool) {
 		f.kept = 0
 	}
 	k := min(f.left, len(p)-n)
-	if f.header[3] == typePing {
+	if f.header[3] == typePing || f.header[3] == typeGoAway {
 		f.kept += copy(f.payload[f.kept:], p[n:n+k])
 	}
 	f.left -= k
@@ -57,12 +60,17 @@ func (f *frames) next(p []byte) (n int, ended bool) {
 	return n, true
 }
 
-// skip goes over all of p.
-func (f *frames) skip(p []byte) {
+// skip goes over all of p, and returns the error of the last GOAWAY in it that has one, or 0
+// (RFC 9113, 6.8 and 7).
+func (f *frames) skip(p []byte) (code uint32) {
 	for len(p) > 0 {
-		n, _ := f.next(p)
+		n, ended := f.next(p)
 		p = p[n:]
+		if ended && f.header[3] == typeGoAway && f.kept == len(f.payload) {
+			code = max(code, binary.BigEndian.Uint32(f.payload[4:]))
+		}
 	}
+	return code
 }
 
 // between says whether a frame of our own may be put here. The server's first must be its own

@@ -3,6 +3,7 @@ package drain
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +17,7 @@ import (
 // another one can make its gate early. Make one with [NewGate]; close it with [Gate.Close] (a
 // server does that when it ends). It is safe for concurrent use.
 type Gate struct {
-	max int
+	entry Entry
 	// wrap makes of a connection what is counted in open, and what is given to the server.
 	wrap func(c net.Conn, adopted bool) (counted, given net.Conn)
 	// retrying is told of errors that accepting goes on after.
@@ -34,17 +35,16 @@ type Gate struct {
 	accepting bool
 	isQuiet   bool
 	isClosed  bool
-	open      map[net.Conn]struct{}
+	open      map[net.Conn]netip.Prefix // with the client that each counts for
+	clients   map[netip.Prefix]int      // connections of each that has any
 }
 
-// NewGate puts a gate before l. maxConns > 0 bounds the connections that are open at a time:
-// more wait in the kernel's queue until one is closed. Adopted ones are never kept waiting, as
-// another process has let them in under the same bound; they take room all the same.
-func NewGate(l net.Listener, maxConns int) *Gate {
-	g := newGate(maxConns)
+// NewGate puts a gate before l that lets in what e says.
+func NewGate(l net.Listener, e Entry) *Gate {
+	g := newGate(e)
 	g.l = l
 	g.wrap = func(c net.Conn, _ bool) (net.Conn, net.Conn) {
-		p := &passage{Conn: c, gate: g}
+		p := &passage{wire: wire{Conn: c, within: e.WriteTimeout}, gate: g, unread: e.Preface != nil}
 		if _, ok := fileSink(c); ok {
 			return p, filePassage{p}
 		}
@@ -53,15 +53,16 @@ func NewGate(l net.Listener, maxConns int) *Gate {
 	return g
 }
 
-func newGate(maxConns int) *Gate {
+func newGate(e Entry) *Gate {
 	g := &Gate{
-		max:      maxConns,
+		entry:    e,
 		incoming: make(chan net.Conn),
 		quiet:    make(chan struct{}),
 		closed:   make(chan struct{}),
 		failed:   make(chan struct{}),
 		done:     make(chan struct{}),
-		open:     make(map[net.Conn]struct{}),
+		open:     make(map[net.Conn]netip.Prefix),
+		clients:  make(map[netip.Prefix]int),
 	}
 	g.room.L = &g.mu
 	return g
@@ -155,7 +156,7 @@ func (g *Gate) lastCall() {
 	if !ok || l.SetDeadline(time.Now().Add(queueWithin)) != nil {
 		return
 	}
-	for g.max <= 0 || g.Conns() < g.max {
+	for g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns {
 		c, err := g.l.Accept()
 		if err != nil {
 			return
@@ -170,7 +171,7 @@ func (g *Gate) lastCall() {
 func (g *Gate) await() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.max > 0 && len(g.open) >= g.max && !g.isQuiet {
+	for g.entry.MaxConns > 0 && len(g.open) >= g.entry.MaxConns && !g.isQuiet {
 		g.room.Wait()
 	}
 	return !g.isQuiet
@@ -202,9 +203,20 @@ func passing(err error) bool {
 
 // deliver wraps c and has the server take it; net.ErrClosed if it no longer takes any.
 func (g *Gate) deliver(c net.Conn, adopted bool) error {
+	client := g.entry.client(c.RemoteAddr())
+	g.mu.Lock()
+	full := !adopted && client.IsValid() && g.clients[client] >= g.entry.MaxConnsPerClient
+	g.mu.Unlock()
+	if full { // and nobody else lets more of them in
+		g.entry.refused(Refusal{Peer: c.RemoteAddr(), Reason: ReasonClient})
+		return c.Close()
+	}
 	counted, given := g.wrap(c, adopted)
 	g.mu.Lock()
-	g.open[counted] = struct{}{}
+	g.open[counted] = client
+	if client.IsValid() {
+		g.clients[client]++
+	}
 	g.mu.Unlock()
 	return g.pass(counted, given)
 }
@@ -228,15 +240,24 @@ func (g *Gate) pass(counted, given net.Conn) error {
 func (g *Gate) replace(old, new net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.open[new] = g.open[old]
 	delete(g.open, old)
-	g.open[new] = struct{}{}
 }
 
 // forget frees the place of a connection. Forgetting twice is once.
 func (g *Gate) forget(counted net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	client, ok := g.open[counted]
+	if !ok {
+		return
+	}
 	delete(g.open, counted)
+	if client.IsValid() {
+		if g.clients[client]--; g.clients[client] == 0 {
+			delete(g.clients, client)
+		}
+	}
 	g.room.Signal()
 }
 
@@ -313,4 +334,22 @@ func (g *Gate) Fresh() int {
 		}
 	}
 	return n
+}
+
+// CloseUnfinished closes the connections that are still being set up: their server has set a deadline
+// for that, and has not lifted it, as grpc-go does whatever is spoken. It is for the end of a
+// server, which would be held up by a client that sends nothing. It returns how many there were.
+func (g *Gate) CloseUnfinished() int {
+	g.mu.Lock()
+	var unfinished []*passage
+	for c := range g.open {
+		if p, ok := c.(*passage); ok && !p.limit().IsZero() {
+			unfinished = append(unfinished, p)
+		}
+	}
+	g.mu.Unlock()
+	for _, p := range unfinished {
+		_ = p.Conn.Close() // its server closes p, when it has seen
+	}
+	return len(unfinished)
 }

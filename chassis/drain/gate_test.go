@@ -35,7 +35,7 @@ func accepting(g *drain.Gate) (taken chan net.Conn, ended chan error) {
 func TestAGateAcceptsNothingBeforeItsServerDoes(t *testing.T) {
 	clean(t)
 	l := &countingListener{Listener: listen(t)}
-	g := drain.NewGate(l, 0)
+	g := drain.NewGate(l, drain.Entry{})
 	if g.Addr() != l.Addr() {
 		t.Error(g.Addr())
 	}
@@ -88,7 +88,7 @@ func (l *countingListener) Close() error {
 func TestQuiesceReturnsWhenEverythingAcceptedIsDelivered(t *testing.T) {
 	clean(t)
 	l := &countingListener{Listener: listen(t)}
-	g := drain.NewGate(l, 0)
+	g := drain.NewGate(l, drain.Entry{})
 	first := make(chan net.Conn)
 	go func() {
 		c, err := g.Accept()
@@ -124,7 +124,7 @@ func TestQuiesceReturnsWhenEverythingAcceptedIsDelivered(t *testing.T) {
 func TestClosingAGateClosesWhatNobodyHasTaken(t *testing.T) {
 	clean(t)
 	l := listen(t)
-	g := drain.NewGate(l, 0)
+	g := drain.NewGate(l, drain.Entry{})
 	taken := make(chan net.Conn)
 	go func() {
 		c, _ := g.Accept()
@@ -164,7 +164,7 @@ func TestClosingAGateClosesWhatNobodyHasTaken(t *testing.T) {
 func TestAGateBoundsItsConnections(t *testing.T) {
 	clean(t)
 	l := &countingListener{Listener: listen(t)}
-	g := drain.NewGate(l, 2)
+	g := drain.NewGate(l, drain.Entry{MaxConns: 2})
 	taken, ended := accepting(g)
 	for range 4 {
 		dial(t, l.Addr().String()) // the kernel's queue takes them
@@ -203,7 +203,7 @@ func TestAGateBoundsItsConnections(t *testing.T) {
 func TestAConnectionIsFreshUntilTheServerWrites(t *testing.T) {
 	clean(t)
 	l := listen(t)
-	g := drain.NewGate(l, 0)
+	g := drain.NewGate(l, drain.Entry{})
 	taken, _ := accepting(g)
 	defer g.Close()
 	for _, write := range []func(c net.Conn) error{
@@ -321,7 +321,7 @@ func TestAGateIsClosedWhileItWaitsAnErrorOut(t *testing.T) {
 	for range cap(l.errs) {
 		l.errs <- syscall.EMFILE
 	}
-	g := drain.NewGate(l, 0)
+	g := drain.NewGate(l, drain.Entry{})
 	_, ended := accepting(g)
 	until(t, "it waits", func() bool { return len(l.errs) < cap(l.errs)-6 }) // 320 ms by now
 	begin := time.Now()

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,9 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 			part = p[:n]
 		}
 		n, err := c.stream.Write(part)
-		h.out.skip(p[:n])
+		if code := h.out.skip(p[:n]); code != 0 {
+			c.refused(ReasonHTTP2, 0, fmt.Errorf("HTTP/2 error code %d", code))
+		}
 		p = p[n:]
 		written += n
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -46,16 +47,16 @@ func (c *conn) handshake() error {
 		var header tls.RecordHeaderError
 		if errors.As(err, &header) && header.Conn != nil && plainHTTP(header.RecordHeader) {
 			_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-			err = errors.New("client sent an HTTP request to an HTTPS server")
+			return c.refuse(ReasonPlain, http.StatusBadRequest, errors.New("client sent an HTTP request to an HTTPS server"))
 		}
-		return c.refuse(err)
+		return c.refuse(ReasonHandshake, 0, err)
 	}
 	state := c.tls.ConnectionState()
 	switch proto := state.NegotiatedProtocol; {
 	case proto == "h2" && state.Version == tls.VersionTLS12 && !slices.Contains(suites, state.CipherSuite):
-		return c.refuse(errors.New("HTTP/2 over " + tls.CipherSuiteName(state.CipherSuite) + ", which RFC 9113 forbids"))
+		return c.refuse(ReasonHandshake, 0, errors.New("HTTP/2 over "+tls.CipherSuiteName(state.CipherSuite)+", which RFC 9113 forbids"))
 	case proto != "h2" && proto != "http/1.1" && proto != "":
-		return c.refuse(errors.New("nothing here speaks " + proto))
+		return c.refuse(ReasonHandshake, 0, errors.New("nothing here speaks "+proto))
 	}
 	c.secured = &state
 	_ = c.SetReadDeadline(after(positive(s.http.ReadHeaderTimeout, s.http.ReadTimeout)))
@@ -63,12 +64,9 @@ func (c *conn) handshake() error {
 }
 
 // refuse ends a connection that err keeps from being served.
-func (c *conn) refuse(err error) error {
+func (c *conn) refuse(reason Reason, status int, err error) error {
 	c.server.logf("http: TLS handshake error from %s: %v", c.RemoteAddr(), err)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.broken = io.EOF
-	return io.EOF
+	return c.end(reason, status, err)
 }
 
 // leaving says whether the read under way was woken.

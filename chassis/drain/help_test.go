@@ -230,7 +230,7 @@ func post(path string, n int) string {
 
 // passTo gives connections to next the way processes do: descriptors over a unix socket, and an
 // acknowledgement for each.
-func passTo(t testing.TB, next *running) func(syscall.Conn) error {
+func passTo(t testing.TB, next *running) func(syscall.Conn, []byte) error {
 	t.Helper()
 	const lanes = 4
 	free := make(chan *net.UnixConn, lanes)
@@ -241,7 +241,11 @@ func passTo(t testing.TB, next *running) func(syscall.Conn) error {
 		receivers.Go(func() { receive(t, far, next) })
 		t.Cleanup(func() { near.Close() })
 	}
-	return func(c syscall.Conn) error {
+	return func(c syscall.Conn, note []byte) error {
+		message := []byte{0}
+		if note != nil {
+			message = append([]byte{1}, note...)
+		}
 		lane := <-free
 		defer func() { free <- lane }()
 		raw, err := c.SyscallConn()
@@ -250,7 +254,7 @@ func passTo(t testing.TB, next *running) func(syscall.Conn) error {
 		}
 		var sent error
 		err = raw.Control(func(fd uintptr) {
-			_, _, sent = lane.WriteMsgUnix([]byte{1}, syscall.UnixRights(int(fd)), nil)
+			_, _, sent = lane.WriteMsgUnix(message, syscall.UnixRights(int(fd)), nil)
 		})
 		if err = errors.Join(err, sent); err != nil {
 			return err
@@ -287,7 +291,7 @@ func socketPair(t testing.TB) (near, far *net.UnixConn) {
 
 func receive(t testing.TB, far *net.UnixConn, next *running) {
 	defer far.Close()
-	b, oob := make([]byte, 1), make([]byte, 64)
+	b, oob := make([]byte, 128), make([]byte, 64)
 	for {
 		n, oobn, _, _, err := far.ReadMsgUnix(b, oob)
 		if err != nil || n == 0 {
@@ -304,7 +308,7 @@ func receive(t testing.TB, far *net.UnixConn, next *running) {
 			f.Close()
 			if err != nil {
 				t.Error(err)
-			} else if err := next.Adopt(c, nil); err != nil {
+			} else if err := next.Adopt(c, noteIn(b[:n]), nil); err != nil {
 				c.Close()
 			} else {
 				ack = 1
@@ -314,6 +318,14 @@ func receive(t testing.TB, far *net.UnixConn, next *running) {
 			return
 		}
 	}
+}
+
+// noteIn is the note in a message of passTo.
+func noteIn(message []byte) []byte {
+	if message[0] == 0 {
+		return nil
+	}
+	return append([]byte{}, message[1:]...)
 }
 
 // delays are the times that a packet takes one way.

@@ -320,11 +320,11 @@ func TestAConnectionThatIsNotTakenIsServedOnAndTriedAgain(t *testing.T) {
 	pass := passTo(t, next)
 	var refuse atomic.Bool
 	refuse.Store(true)
-	done := draining(t, old, drain.Leave{Min: time.Minute, Give: func(c syscall.Conn) error {
+	done := draining(t, old, drain.Leave{Min: time.Minute, Give: func(c syscall.Conn, note []byte) error {
 		if refuse.Load() {
 			return errors.New("not now")
 		}
-		return pass(c)
+		return pass(c, note)
 	}})
 	until(t, "it was taken back twice", func() bool { return old.Stats().TakenBack >= 2 })
 	c.send(t, get("/between"))
@@ -345,7 +345,7 @@ func TestASuccessorThatTakesNothingDoesNotHoldUpTheDrain(t *testing.T) {
 	c.send(t, get("/"))
 	c.want(t, "old / 0")
 	begin := time.Now()
-	drained(t, draining(t, old, drain.Leave{Give: func(syscall.Conn) error { return errors.New("dead") }}))
+	drained(t, draining(t, old, drain.Leave{Give: func(syscall.Conn, []byte) error { return errors.New("dead") }}))
 	if took := time.Since(begin); took < drain.HoldUp {
 		t.Errorf("it was kept for %v", took)
 	}
@@ -585,7 +585,7 @@ func TestWhatHasNoDescriptorIsServedAndNotGiven(t *testing.T) {
 	c := clientOn(t, far)
 	c.send(t, get("/"))
 	c.want(t, "s / 0")
-	drained(t, draining(t, s, drain.Leave{Give: func(syscall.Conn) error {
+	drained(t, draining(t, s, drain.Leave{Give: func(syscall.Conn, []byte) error {
 		t.Error("given")
 		return nil
 	}}))

@@ -7,18 +7,61 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // passage is a connection that a [Gate] of its own gave out.
 type passage struct {
-	net.Conn
-	gate  *Gate
-	wrote atomic.Bool
+	wire
+	gate   *Gate
+	wrote  atomic.Bool
+	unread bool // the preface is yet to be read; of who reads
+	broken error
+	said   atomic.Pointer[[]byte] // by the preface
+	until  atomic.Pointer[time.Time]
+}
+
+func (p *passage) Read(b []byte) (int, error) {
+	if p.unread {
+		p.unread = false
+		note, err := p.gate.entry.Preface(p.Conn)
+		if err != nil {
+			p.broken = fmt.Errorf("drain: preface: %w", err)
+			p.gate.entry.refused(Refusal{Peer: p.Conn.RemoteAddr(), Reason: ReasonPreface, Err: err})
+		}
+		p.said.Store(&note)
+		_ = p.Conn.SetReadDeadline(p.limit())
+	}
+	if p.broken != nil {
+		return 0, p.broken
+	}
+	return p.wire.Read(b)
+}
+
+// RemoteAddr is that of the connection. It carries the note.
+func (p *passage) RemoteAddr() net.Addr {
+	if p.gate.entry.Preface == nil {
+		return p.Conn.RemoteAddr()
+	}
+	return noted{p.Conn.RemoteAddr(), p}
+}
+
+// limit is the deadline that the server has set for reading and writing, the zero Time for none.
+func (p *passage) limit() time.Time {
+	if t := p.until.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
+}
+
+func (p *passage) SetDeadline(t time.Time) error {
+	p.until.Store(&t)
+	return errors.Join(p.SetWriteDeadline(t), p.SetReadDeadline(t))
 }
 
 func (p *passage) Write(b []byte) (int, error) {
 	p.note()
-	return p.Conn.Write(b)
+	return p.wire.Write(b)
 }
 
 // note that the server has written. Looking first keeps the cache line shared.
@@ -36,12 +79,10 @@ func (p *passage) Close() error {
 // NetConn is the connection as the listener gave it.
 func (p *passage) NetConn() net.Conn { return p.Conn }
 
-func (p *passage) CloseWrite() error                     { return closeWrite(p.Conn) }
 func (p *passage) SyscallConn() (syscall.RawConn, error) { return syscallConn(p.Conn) }
 func (p filePassage) ReadFrom(r io.Reader) (n int64, err error) {
 	p.note()
-	sink, _ := fileSink(p.Conn)
-	return sink.ReadFrom(r)
+	return p.wire.sendFile(r)
 }
 
 // filePassage is a passage that sends files without copying them through the process.

@@ -19,8 +19,8 @@ type Options struct {
 	TLS *tls.Config
 	// H2C has the server speak HTTP/2 in plain text as well, to clients that know (RFC 9113, 3.3).
 	H2C bool
-	// MaxConns bounds the connections open at a time, as in [NewGate]; 0 is no bound.
-	MaxConns int
+	// Entry says which connections are let in.
+	Entry Entry
 }
 
 // Stats are counts of a [Server] since it was made, but for Conns.
@@ -38,6 +38,7 @@ type Stats struct {
 type Server struct {
 	http     *http.Server
 	gate     *Gate
+	entry    *Entry      // of gate
 	tls      *tls.Config // nil: plain text
 	speaksH2 bool
 	inner    http.Handler
@@ -63,7 +64,7 @@ type Server struct {
 func New(server *http.Server, o Options) *Server {
 	s := &Server{
 		http:     server,
-		gate:     newGate(o.MaxConns),
+		gate:     newGate(o.Entry),
 		speaksH2: o.TLS != nil || o.H2C,
 		inner:    server.Handler,
 		onState:  server.ConnState,
@@ -71,6 +72,7 @@ func New(server *http.Server, o Options) *Server {
 		changed:  make(chan struct{}, 1),
 		fresh:    freshFor,
 	}
+	s.entry = &s.gate.entry
 	if o.TLS != nil {
 		s.tls = secure(o.TLS)
 	}
@@ -115,13 +117,16 @@ func (s *Server) Serve(l net.Listener) error {
 // idle timeout counts, as it did over there. On an error ([net.ErrClosed] when the server has
 // ended) c is still the caller's.
 //
+// note is what the other process's [Leave].Give was told. nil says that the preface is yet to be
+// read, which is then done here.
+//
 // taken, unless it is nil, is called once, immediately before the first byte is read. If it
 // returns an error, c is the other process's again, and closed here without a trace.
-func (s *Server) Adopt(c net.Conn, taken func() error) error {
+func (s *Server) Adopt(c net.Conn, note []byte, taken func() error) error {
 	if s.tls != nil {
 		return errors.New("drain: adopt a connection: this server speaks TLS, whose state cannot be handed over")
 	}
-	if err := s.gate.Adopt(promised{c, taken}); err != nil {
+	if err := s.gate.Adopt(promised{c, note, taken}); err != nil {
 		_ = c.SetReadDeadline(time.Time{})
 		return err
 	}
@@ -167,9 +172,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	defer s.handled()
 	c := r.Context().Value(connKey{}).(*conn)
 	r.TLS = c.secured
+	closing := r.ProtoMajor == 1 && c.begin(r)
 	// With HTTP/2, net/http makes an immediate GOAWAY of the header, which loses requests. An
 	// upgrade needs the header for itself.
-	if r.ProtoMajor == 1 && s.warned.Load() && !s.canGive(c) && r.Header["Upgrade"] == nil {
+	if closing || r.ProtoMajor == 1 && s.warned.Load() && !s.canGive(c) && r.Header["Upgrade"] == nil {
 		w.Header().Set("Connection", "close")
 	}
 	s.inner.ServeHTTP(w, r)

@@ -104,7 +104,7 @@ func TestAHandlerThatDoesNotEndIsCutAndCounted(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	close(end)
-	if err := s.Adopt(idle, nil); !errors.Is(err, net.ErrClosed) {
+	if err := s.Adopt(idle, nil, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Adopt after Close: %v", err)
 	}
 }
@@ -126,13 +126,13 @@ func TestAConnectionThatIsBeingGivenIsNotCut(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			result := make(chan error)
 			go func() {
-				result <- old.Drain(ctx, drain.Leave{Give: func(c syscall.Conn) error {
+				result <- old.Drain(ctx, drain.Leave{Give: func(c syscall.Conn, note []byte) error {
 					close(giving)
 					<-go_
 					if !taken {
 						return errors.New("no")
 					}
-					return pass(c)
+					return pass(c, note)
 				}})
 			}()
 			<-giving
@@ -182,7 +182,7 @@ func TestAnAdoptedConnectionIsReadFromOnlyOnceTheOtherProcessKnows(t *testing.T)
 			c.send(t, get("/"))
 			s := start(t, named("s"), drain.Options{})
 			told := make(chan bool, 2)
-			if err := s.Adopt(received, func() error { told <- true; return refusal }); err != nil {
+			if err := s.Adopt(received, nil, func() error { told <- true; return refusal }); err != nil {
 				t.Fatal(err)
 			}
 			<-told
@@ -249,7 +249,7 @@ func TestWithoutAHandlerTheDefaultOneServes(t *testing.T) {
 
 func TestABoundOfConnectionsIsFreedByGivingThemAway(t *testing.T) {
 	clean(t)
-	old, next := start(t, named("old"), drain.Options{MaxConns: 1}), start(t, named("new"), drain.Options{MaxConns: 1})
+	old, next := start(t, named("old"), drain.Options{Entry: drain.Entry{MaxConns: 1}}), start(t, named("new"), drain.Options{Entry: drain.Entry{MaxConns: 1}})
 	first, second := dial(t, old.addr), dial(t, old.addr)
 	first.send(t, get("/"))
 	first.want(t, "old / 0")

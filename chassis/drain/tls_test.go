@@ -109,7 +109,7 @@ func TestHTTP1OverTLSLingersAndSaysConnectionClose(t *testing.T) {
 	const least = 200 * time.Millisecond
 	drain.SetFresh(s.Server, least)
 	begin := time.Now()
-	done := draining(t, s, drain.Leave{Min: least, Give: func(syscall.Conn) error {
+	done := draining(t, s, drain.Leave{Min: least, Give: func(syscall.Conn, []byte) error {
 		t.Error("a TLS connection was given away")
 		return nil
 	}})
@@ -326,7 +326,7 @@ func TestATLSServerAdoptsNothing(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	if err := s.Adopt(near, nil); err == nil || !strings.Contains(err.Error(), "TLS") {
+	if err := s.Adopt(near, nil, nil); err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Error(err)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -52,26 +53,32 @@ type Config struct {
 	// (/game.v1.Game) and methods (/game.v1.Game/Move).
 	ACL acl.Config `config:"acl"`
 
-	Reflection       bool          `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
-	MaxConns         int           `config:"max_conns" doc:"connections open at a time"`
-	MaxReceive       config.Size   `config:"max_receive" doc:"size of a message received"`
-	MaxSend          config.Size   `config:"max_send" doc:"size of a message sent"`
-	MaxHeader        config.Size   `config:"max_header" doc:"size of a call's metadata"`
-	MaxStreams       int           `config:"max_streams" doc:"calls at a time on one connection"`
-	Timeout          time.Duration `config:"timeout" doc:"time for a unary method to answer when its caller sets none"`
-	HandshakeTimeout time.Duration `config:"handshake_timeout" doc:"time for a connection to be set up"`
-	MaxAge           time.Duration `config:"max_age" doc:"when a connection is asked to reconnect, so that load spreads"`
-	Workers          int           `config:"workers" doc:"goroutines that are kept for calls, one for each processor by default; calls beyond get new ones"`
+	Reflection bool `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
+	MaxConns   int  `config:"max_conns" doc:"connections open at a time"`
+	// MaxConnsPerClient is as for HTTP: an IPv6 network of 64 bits is one client, loopback and unix
+	// sockets are exempt.
+	MaxConnsPerClient int           `config:"max_conns_per_client" doc:"connections that one client address has open at a time; one more is closed"`
+	MaxReceive        config.Size   `config:"max_receive" doc:"size of a message received"`
+	MaxSend           config.Size   `config:"max_send" doc:"size of a message sent"`
+	MaxHeader         config.Size   `config:"max_header" doc:"size of a call's metadata"`
+	MaxStreams        int           `config:"max_streams" doc:"calls at a time on one connection"`
+	WriteTimeout      time.Duration `config:"write_timeout" doc:"how long a client may read nothing before its connection is closed"`
+	Timeout           time.Duration `config:"timeout" doc:"time for a unary method to answer when its caller sets none"`
+	HandshakeTimeout  time.Duration `config:"handshake_timeout" doc:"time for a connection to be set up"`
+	MaxAge            time.Duration `config:"max_age" doc:"when a connection is asked to reconnect, so that load spreads"`
+	Workers           int           `config:"workers" doc:"goroutines that are kept for calls, one for each processor by default; calls beyond get new ones"`
 }
 
 // SetDefaults fills what is zero.
 func (c *Config) SetDefaults() {
 	set(&c.Addr, "127.0.0.1:0")
 	set(&c.MaxConns, 10_000)
+	set(&c.MaxConnsPerClient, 256)
 	set(&c.MaxReceive, 4<<20)
 	set(&c.MaxSend, 16<<20)
 	set(&c.MaxHeader, 16<<10)
 	set(&c.MaxStreams, 100)
+	set(&c.WriteTimeout, 30*time.Second)
 	set(&c.Timeout, 30*time.Second)
 	set(&c.HandshakeTimeout, 10*time.Second)
 	set(&c.MaxAge, 30*time.Minute)
@@ -149,7 +156,13 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		// Stacks that have grown already: a tenth of what a small call costs.
 		options = append(options, grpc.NumStreamWorkers(uint32(cfg.Workers)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, maxConns: cfg.MaxConns}
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, entry: drain.Entry{
+		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
+		Exempt: func(a netip.Addr) bool {
+			return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
+		},
+		Refused: func(r drain.Refusal) { s.Refused(name, r) },
+	}}
 	register(registrar{srv.grpc})
 	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
 	if slices.Contains(services, healthpb.Health_ServiceDesc.ServiceName) {
@@ -175,11 +188,11 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 
 // server is a gRPC server with the chassis's verbs.
 type server struct {
-	grpc     *grpc.Server
-	chain    *chain
-	maxConns int
-	cut      atomic.Int64 // calls that Close has ended
-	closing  sync.Once
+	grpc    *grpc.Server
+	chain   *chain
+	entry   drain.Entry
+	cut     atomic.Int64 // calls that Close has ended
+	closing sync.Once
 
 	mu      sync.Mutex
 	gate    *drain.Gate   // what Serve accepts from; nil before
@@ -200,7 +213,7 @@ func (s *server) methods() []string {
 
 // Serve implements chassis.Server.
 func (s *server) Serve(l net.Listener) error {
-	gate := drain.NewGate(l, s.maxConns)
+	gate := drain.NewGate(l, s.entry)
 	s.mu.Lock()
 	s.gate = gate
 	s.mu.Unlock()
@@ -215,6 +228,10 @@ const (
 	// handshakes is how long connections that have just been accepted may take until GracefulStop
 	// knows of them: it closes those that it does not know.
 	handshakes = 250 * time.Millisecond
+	// setups is how long a connection may still take to be set up when the server stops.
+	// GracefulStop waits for each, and would wait for handshake_timeout: a client whose connection
+	// was never ready has sent no call, and looks for another server.
+	setups = time.Second
 	// goAway is how long GOAWAY may be on its way before handlers of streams are told to end.
 	goAway = 50 * time.Millisecond
 )
@@ -273,11 +290,23 @@ func (s *server) stop() <-chan struct{} {
 
 // Drain implements chassis.Server: streams learn by chassis.Draining that they are to end.
 func (s *server) Drain(ctx context.Context) error {
-	select {
-	case <-s.stop():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	stopped := s.stop()
+	late := time.NewTimer(setups)
+	defer late.Stop()
+	for {
+		select {
+		case <-stopped:
+			return nil
+		case <-late.C:
+			s.mu.Lock()
+			gate := s.gate
+			s.mu.Unlock()
+			if gate != nil {
+				gate.CloseUnfinished()
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -32,9 +32,9 @@ var (
 const patience = 5 * time.Second
 
 // Give hands a connection to the successor, which serves it on the listener called name, and
-// returns nil when it does. The descriptor stays the caller's to close. After an error the
+// returns nil when it does. The successor's [AdoptFunc] is given the note, nil as nil. The descriptor stays the caller's to close. After an error the
 // connection is still the caller's to serve.
-func (l *Link) Give(name string, c syscall.Conn) error {
+func (l *Link) Give(name string, c syscall.Conn, note []byte) error {
 	l.mu.Lock()
 	h := l.heir
 	l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *Link) Give(name string, c syscall.Conn) error {
 	if outcome == nil {
 		return errNoHeir
 	}
-	m := message{Kind: kindConn, ID: id, Name: name}
+	m := message{Kind: kindConn, ID: id, Name: name, Note: note}
 	var sent error
 	// A message of which only a part was sent is none. Then nothing else can be sent either.
 	_ = h.link.conn.SetWriteDeadline(time.Now().Add(patience))
@@ -155,7 +155,7 @@ func (l *Link) inherit(f *os.File) {
 			return
 		}
 		go func() {
-			if l.take(m.Name, first(files), func() error { return in.say(kindTaken, m.ID) }) != nil {
+			if l.take(m, first(files), func() error { return in.say(kindTaken, m.ID) }) != nil {
 				_ = in.say(kindRefused, m.ID)
 			}
 		}()
@@ -188,7 +188,7 @@ func (in *inheritance) end() {
 }
 
 // take has a connection served that was handed over.
-func (l *Link) take(name string, f *os.File, taken func() error) error {
+func (l *Link) take(m message, f *os.File, taken func() error) error {
 	if f == nil {
 		return errTruncated
 	}
@@ -196,7 +196,7 @@ func (l *Link) take(name string, f *os.File, taken func() error) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := l.adopt(name, conn, taken); err != nil {
+	if err := l.adopt(m.Name, conn, m.Note, taken); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	return nil

@@ -293,7 +293,9 @@ func tcpPair(t *testing.T) (client net.Conn, server *net.TCPConn) {
 }
 
 func TestAConnectionIsGivenWhenItIsTakenAndNotBefore(t *testing.T) {
-	from, _ := handing(t, func(name string, c net.Conn, taken func() error) error {
+	notes := make(chan []byte, 2)
+	from, _ := handing(t, func(name string, c net.Conn, note []byte, taken func() error) error {
+		notes <- note
 		if name != "http" {
 			return errors.New("not here")
 		}
@@ -304,20 +306,31 @@ func TestAConnectionIsGivenWhenItIsTakenAndNotBefore(t *testing.T) {
 		return errors.Join(err, c.Close())
 	})
 	client, server := tcpPair(t)
-	if err := from.Give("other", server); !errors.Is(err, errRefused) {
+	if err := from.Give("other", server, nil); !errors.Is(err, errRefused) {
 		t.Errorf("error %v", err)
 	}
-	must(t, from.Give("http", server))
+	if note := <-notes; note != nil {
+		t.Errorf("the note that there is none arrived as %q", note)
+	}
+	for _, note := range [][]byte{{}, []byte("192.0.2.1:80\x00\xff")} {
+		if err := from.Give("other", server, note); !errors.Is(err, errRefused) {
+			t.Errorf("error %v", err)
+		}
+		if got := <-notes; got == nil || !bytes.Equal(got, note) {
+			t.Errorf("note %q arrived as %#v", note, got)
+		}
+	}
+	must(t, from.Give("http", server, nil))
 	answer := make([]byte, 5)
 	if _, err := io.ReadFull(client, answer); err != nil || string(answer) != "mine\n" {
 		t.Errorf("answer %q, %v", answer, err)
 	}
 	_ = server.Close()
-	if err := from.Give("http", server); err == nil {
+	if err := from.Give("http", server, nil); err == nil {
 		t.Error("a closed connection was given")
 	}
 	alone, _ := linked(t, "")
-	if err := alone.Give("http", server); !errors.Is(err, errNoHeir) {
+	if err := alone.Give("http", server, nil); !errors.Is(err, errNoHeir) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -325,7 +338,7 @@ func TestAConnectionIsGivenWhenItIsTakenAndNotBefore(t *testing.T) {
 func TestAnHeirThatHesitatesDoesNotServeWhatWasTakenBack(t *testing.T) {
 	said := make(chan error, 1)
 	late := make(chan struct{})
-	from, _ := handing(t, func(_ string, _ net.Conn, taken func() error) error {
+	from, _ := handing(t, func(_ string, _ net.Conn, _ []byte, taken func() error) error {
 		<-late
 		err := taken()
 		said <- err
@@ -333,7 +346,7 @@ func TestAnHeirThatHesitatesDoesNotServeWhatWasTakenBack(t *testing.T) {
 	})
 	_, server := tcpPair(t)
 	began := time.Now()
-	if err := from.Give("http", server); !errors.Is(err, errNoHeir) {
+	if err := from.Give("http", server, nil); !errors.Is(err, errNoHeir) {
 		t.Errorf("error %v", err)
 	}
 	if took := time.Since(began); took < patience {

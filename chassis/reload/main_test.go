@@ -203,7 +203,7 @@ func sum(snapshots []reload.Snapshot) int {
 	return total
 }
 
-func (s *lines) adopt(_ string, c net.Conn, taken func() error) error {
+func (s *lines) adopt(_ string, c net.Conn, _ []byte, taken func() error) error {
 	if s.fault == "greedy" {
 		select {}
 	}
@@ -248,7 +248,7 @@ func (s *lines) serve(c net.Conn) {
 		line, err := r.ReadString('\n')
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			_ = c.SetReadDeadline(time.Time{})
-			for s.link.Give("l0", c.(syscall.Conn)) != nil { // until there is a successor
+			for s.link.Give("l0", c.(syscall.Conn), nil) != nil { // until there is a successor
 				time.Sleep(time.Millisecond)
 			}
 			return

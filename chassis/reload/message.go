@@ -52,6 +52,7 @@ type message struct {
 	Errno   int    `json:"errno,omitempty"` // of the operating system, when the error is one of its
 	Reason  Reason `json:"reason,omitempty"`
 	Stop    bool   `json:"stop,omitempty"` // drain because the service stops
+	Note    []byte `json:"note"`           // of a connection; null is not the same as empty
 
 	PID       int        `json:"pid,omitempty"` // of the worker, as it sees itself
 	Hello     *hello     `json:"hello,omitempty"`

@@ -352,7 +352,7 @@ func TestAConnectionThatCannotBeHandedOverStaysWithItsWorker(t *testing.T) {
 		if test.heir != nil {
 			test.heir.link = ended
 		}
-		if err := l.Give("http", test.conn); !errors.Is(err, test.want) {
+		if err := l.Give("http", test.conn, nil); !errors.Is(err, test.want) {
 			t.Errorf("%s: error %v, want %v", name, err, test.want)
 		}
 	}

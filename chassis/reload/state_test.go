@@ -261,12 +261,12 @@ func TestMistakesOfWhoStartsAWorkerAreTold(t *testing.T) {
 	null, err := os.Open(os.DevNull)
 	must(t, err)
 	l.bequeath(null)
-	if err := l.take("http", nil, nil); !errors.Is(err, errTruncated) {
+	if err := l.take(message{Name: "http"}, nil, nil); !errors.Is(err, errTruncated) {
 		t.Errorf("error %v", err)
 	}
 	null, err = os.Open(os.DevNull)
 	must(t, err)
-	if err := l.take("http", null, nil); err == nil {
+	if err := l.take(message{Name: "http"}, null, nil); err == nil {
 		t.Error("a file is no connection")
 	}
 	l.Close()

@@ -1,0 +1,342 @@
+package drain_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
+)
+
+// told collects refusals.
+func told(o drain.Options) (drain.Options, chan drain.Refusal) {
+	refusals := make(chan drain.Refusal, 16)
+	o.Entry.Refused = func(r drain.Refusal) { refusals <- r }
+	return o, refusals
+}
+
+func wantRefusal(t *testing.T, refusals chan drain.Refusal, reason drain.Reason, status int, line string) drain.Refusal {
+	t.Helper()
+	select {
+	case r := <-refusals:
+		if r.Reason != reason || r.Status != status || string(r.Line) != line {
+			t.Errorf("refused for %s with %d: %q (%v), want %s with %d: %q", r.Reason, r.Status, r.Line, r.Err, reason, status, line)
+		}
+		return r
+	case <-time.After(10 * time.Second):
+		t.Fatalf("no refusal for %s", reason)
+		panic("unreachable")
+	}
+}
+
+func TestRequestsThatNeverReachAHandlerAreTold(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{H2C: true})
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), MaxHeaderBytes: 1 << 10}, o)
+	long := strings.Repeat("x", 1000)
+	for _, c := range []struct {
+		what, request, line string
+		status              int
+	}{
+		{"no request", "nonsense and more\r\n\r\n", "nonsense and more", 400},
+		{"no host", "GET /nohost HTTP/1.1\r\n\r\n", "GET /nohost HTTP/1.1", 400},
+		{"a version to come", "GET / HTTP/9.9\r\nHost: x\r\n\r\n", "GET / HTTP/9.9", 505},
+		{"an unknown coding", "POST /coded HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: rot13\r\n\r\nabc", "POST /coded HTTP/1.1", 501},
+		{"an unknown expectation", "GET /e HTTP/1.1\r\nHost: x\r\nExpect: cake\r\n\r\n", "GET /e HTTP/1.1", 417},
+		{"bare line feeds", "GET /\x01 HTTP/1.1\nHost: x\n\n", "GET /\x01 HTTP/1.1", 400},
+		{"a header of 64 KiB", "GET /bomb HTTP/1.1\r\nHost: x\r\nBomb: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "GET /bomb HTTP/1.1", 431},
+		{"a long line", "GET /" + long + " HTTP/1.1\r\n\r\n", "GET /" + long[:507], 400},
+		{"a question to all", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS * HTTP/1.1", 200},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			conn := dial(t, s.addr)
+			_, _ = io.WriteString(conn, c.request) // that of 64 KiB may be answered before it is written
+			r := wantRefusal(t, refusals, drain.ReasonRequest, c.status, c.line)
+			if r.Peer.String() != conn.LocalAddr().String() || r.Note == nil || r.Err != nil {
+				t.Errorf("refusal %+v", r)
+			}
+			if _, res, _ := conn.receive(); res != nil && res.StatusCode != c.status {
+				t.Errorf("answered with %d", res.StatusCode)
+			}
+		})
+	}
+	t.Run("after others on the same connection", func(t *testing.T) {
+		conn := dial(t, s.addr)
+		conn.send(t, get("/good"))
+		conn.want(t, "s /good 0")
+		conn.send(t, post("/good", 3))
+		conn.want(t, "s /good 3")
+		conn.send(t, "GET /bad HTTP/1.1\r\n\r\n")
+		wantRefusal(t, refusals, drain.ReasonRequest, 400, "GET /bad HTTP/1.1")
+	})
+	t.Run("sent with the one before, its line is not known", func(t *testing.T) {
+		conn := dial(t, s.addr)
+		conn.send(t, get("/good")+"GET /bad HTTP/1.1\r\n\r\n")
+		conn.want(t, "s /good 0")
+		wantRefusal(t, refusals, drain.ReasonRequest, 400, "")
+	})
+	t.Run("and what a handler answers is not told", func(t *testing.T) {
+		conn := dial(t, s.addr)
+		conn.send(t, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n")
+		if _, res, err := conn.receive(); err != nil || res.StatusCode != 400 {
+			t.Errorf("answer %v, %v", res, err)
+		}
+		conn.wantEnd(t)
+		select {
+		case r := <-refusals:
+			t.Errorf("told of %+v", r)
+		default:
+		}
+	})
+}
+
+func TestAHeaderThatDoesNotComeInTimeIsTold(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{})
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), ReadHeaderTimeout: 50 * time.Millisecond}, o)
+	idle := dial(t, s.addr) // has sent nothing, which is no request
+	c := dial(t, s.addr)
+	c.send(t, "GET /slow HTTP/1.1\r\nHost:")
+	c.wantEnd(t)
+	idle.wantEnd(t)
+	wantRefusal(t, refusals, drain.ReasonTimeout, 0, "GET /slow HTTP/1.1")
+	if len(refusals) != 0 {
+		t.Errorf("also told of %+v", <-refusals)
+	}
+}
+
+func TestHandshakesThatFailAreTold(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	o, refusals := told(drain.Options{TLS: config})
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(new(complaints), "", 0)}, o)
+	c := dial(t, s.addr)
+	c.send(t, get("/"))
+	if r := wantRefusal(t, refusals, drain.ReasonPlain, 400, ""); r.Err == nil {
+		t.Error("without a cause")
+	}
+	c = dial(t, s.addr)
+	c.send(t, "nonsense that is no TLS\r\n")
+	wantRefusal(t, refusals, drain.ReasonHandshake, 0, "")
+	old := &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if _, err := tls.Dial("tcp", s.addr, old); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+	wantRefusal(t, refusals, drain.ReasonHandshake, 0, "")
+	// What is spoken is not what was negotiated.
+	h2, err := tls.Dial("tcp", s.addr, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h2.Close()
+	if _, err := io.WriteString(h2, get("/h1")); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, refusals, drain.ReasonRequest, 0, "GET /h1 HTTP/1") // what was read by then
+	if b, err := io.ReadAll(h2); len(b) > 0 || err != nil {
+		t.Errorf("answer %q, %v", b, err)
+	}
+}
+
+func TestAClientThatBreaksTheRulesOfHTTP2IsTold(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{H2C: true})
+	s := start(t, named("s"), o)
+	c := dial(t, s.addr)
+	c.send(t, http2.ClientPreface)
+	framer := http2.NewFramer(c, c.r)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	if err := framer.WriteWindowUpdate(0, 1<<31-1); err != nil { // more than 2^31-1 in all: RFC 9113, 6.9.1
+		t.Fatal(err)
+	}
+	if r := wantRefusal(t, refusals, drain.ReasonHTTP2, 0, ""); !strings.Contains(r.Err.Error(), "code 3") {
+		t.Errorf("error %v", r.Err)
+	}
+}
+
+// elsewhere has connections come from another address than they do.
+type elsewhere struct {
+	net.Listener
+	from func(n int) string
+	n    int
+}
+
+func (l *elsewhere) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.n++
+	return distant{c, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(l.from(l.n)), 1000))}, nil
+}
+
+type distant struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (d distant) RemoteAddr() net.Addr { return d.addr }
+
+func TestAClientHasNoMoreConnectionsThanAllowed(t *testing.T) {
+	clean(t)
+	for what, c := range map[string]struct {
+		from    func(n int) string
+		allowed bool
+	}{
+		"one IPv4 address":          {func(int) string { return "192.0.2.7" }, false},
+		"one mapped into IPv6":      {func(n int) string { return []string{"192.0.2.7", "::ffff:192.0.2.7"}[n%2] }, false},
+		"one IPv6 network":          {func(n int) string { return fmt.Sprintf("2001:db8:0:1::%d", n) }, false},
+		"one link":                  {func(n int) string { return fmt.Sprintf("fe80::1%%eth%d", n) }, false},
+		"many IPv4 addresses":       {func(n int) string { return fmt.Sprintf("192.0.2.%d", n) }, true},
+		"many IPv6 networks":        {func(n int) string { return fmt.Sprintf("2001:db8:0:%d::1", n) }, true},
+		"a trusted proxy":           {func(int) string { return "198.51.100.1" }, true},
+		"this machine":              {func(int) string { return "127.0.0.1" }, true},
+		"this machine through IPv6": {func(int) string { return "::1" }, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			o, refusals := told(drain.Options{Entry: drain.Entry{
+				MaxConnsPerClient: 2,
+				Exempt:            func(a netip.Addr) bool { return a == netip.MustParseAddr("198.51.100.1") },
+			}})
+			s := serve(t, &elsewhere{Listener: listen(t), from: c.from}, &http.Server{Handler: named("s")}, o)
+			open := []*client{dial(t, s.addr), dial(t, s.addr)}
+			for _, o := range open {
+				o.send(t, get("/"))
+				o.want(t, "s / 0")
+			}
+			third := dial(t, s.addr)
+			if c.allowed {
+				third.send(t, get("/"))
+				third.want(t, "s / 0")
+				return
+			}
+			third.wantEnd(t)
+			wantRefusal(t, refusals, drain.ReasonClient, 0, "")
+			open[0].Close()
+			until(t, "the first is off the books", func() bool { return s.Stats().Conns == 1 })
+			fourth := dial(t, s.addr)
+			fourth.send(t, get("/"))
+			fourth.want(t, "s / 0")
+		})
+	}
+}
+
+func TestAdoptedConnectionsCountForTheirClientAndAreLetIn(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{Entry: drain.Entry{MaxConnsPerClient: 1}})
+	s := serve(t, &elsewhere{Listener: listen(t), from: func(int) string { return "192.0.2.7" }}, &http.Server{Handler: named("s")}, o)
+	l := listen(t)
+	defer l.Close()
+	for range 2 {
+		c := dial(t, l.Addr().String())
+		near, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Adopt(distant{near, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.7:1"))}, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.send(t, get("/"))
+		c.want(t, "s / 0")
+	}
+	dial(t, s.addr).wantEnd(t)
+	wantRefusal(t, refusals, drain.ReasonClient, 0, "")
+}
+
+func TestWhoseRequestHasTwoLengthsIsDisconnected(t *testing.T) {
+	clean(t)
+	s := start(t, named("s"), drain.Options{})
+	chunks := "3\r\nabc\r\n0\r\n\r\n"
+	for _, c := range []struct {
+		what, head string
+		closed     bool
+	}{
+		{"both", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", true},
+		{"both, written oddly", "POST / HTTP/1.1\r\nHost: x\r\ntransfer-encoding:chunked\r\ncONTENT-lENGTH:3\r\n\r\n", true},
+		{"both, with bare line feeds", "POST / HTTP/1.1\nHost: x\nContent-Length: 3\nTransfer-Encoding: chunked\n\n", true},
+		{"one", "POST / HTTP/1.1\r\nHost: x\r\nX: Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+		{"a header too long to be seen whole", "POST / HTTP/1.1\r\nHost: x\r\nLong: " + strings.Repeat("x", 5000) + "\r\nTransfer-Encoding: chunked\r\n\r\n", true},
+	} {
+		conn := dial(t, s.addr)
+		conn.send(t, c.head+chunks)
+		if res := conn.want(t, "s / 3"); res.Close != c.closed {
+			t.Errorf("%s: the connection is closed: %v", c.what, res.Close)
+		}
+		if c.closed {
+			conn.wantEnd(t)
+		}
+	}
+	old := dial(t, s.addr)
+	old.send(t, "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc")
+	if res := old.want(t, "s / 3"); !res.Close {
+		t.Error("HTTP/1.0: the connection is not closed")
+	}
+	kept := dial(t, s.addr)
+	for range 2 {
+		kept.send(t, "POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc")
+		kept.want(t, "s / 3")
+	}
+}
+
+func TestTrafficIsCounted(t *testing.T) {
+	clean(t)
+	var got []drain.Traffic
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(io.Discard, r.Body)
+		got = append(got, drain.TrafficOf(r.Context()))
+	})
+	s := start(t, answer, drain.Options{})
+	c := dial(t, s.addr)
+	var sent []int
+	for _, request := range []string{get("/"), post("/second", 5000), get("/third")} {
+		c.send(t, request)
+		sent = append(sent, len(request))
+		if _, _, err := c.receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, n := range sent {
+		if got[i].Served != uint64(i) || got[i].In < int64(n)-1 || got[i].In > int64(n)+1 || got[i].Out < int64(len("HTTP/1.1 200 OK\r\n\r\n")) || got[i].Out > 200 {
+			t.Errorf("request %d of %d bytes: %+v", i, n, got[i])
+		}
+	}
+	if none := drain.TrafficOf(t.Context()); none != (drain.Traffic{}) {
+		t.Errorf("of no connection: %+v", none)
+	}
+}
+
+func TestAPipelinedRequestWithTwoLengthsEndsTheConnection(t *testing.T) {
+	clean(t)
+	s := start(t, named("s"), drain.Options{})
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	smuggled := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get("/admin")
+	if _, err := io.WriteString(conn, get("/")+smuggled); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.(*net.TCPConn).CloseWrite()
+	b, err := io.ReadAll(bufio.NewReader(conn))
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Log(err) // a reset: what was smuggled was not read
+	}
+	if text := string(b); strings.Count(text, "200 OK") != 2 || strings.Contains(text, "/admin") {
+		t.Errorf("answers %q", text)
+	}
+}
