@@ -35,6 +35,13 @@
 //     opened the stream, it fails a request whose body has no GetBody, of which nothing was sent.
 //   - Hijacked connections (websockets) are waited for while their handler runs.
 //
+// # Who is let in
+//
+// An [Entry] bounds the connections, of all and of each client, and how long a client may take
+// nothing of what is written to it. It reads what proxies send before a connection begins, and what
+// they said goes with a connection that is handed over. And it tells of what net/http, or this
+// package, refuses before a handler runs: no access log would know of it.
+//
 // # gRPC
 //
 // grpc-go does the right thing about GOAWAY, but stops accepting too early like any server. Give

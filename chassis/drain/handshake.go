@@ -63,9 +63,16 @@ func (c *conn) handshake() error {
 	return nil
 }
 
-// refuse ends a connection that err keeps from being served.
+// refuse ends a connection that err keeps from being served. One over which nothing came at all
+// was a look whether the port is open, as load balancers take it: nobody is told.
 func (c *conn) refuse(reason Reason, status int, err error) error {
 	c.server.logf("http: TLS handshake error from %s: %v", c.RemoteAddr(), err)
+	if c.wire.in.Load() == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.broken = io.EOF
+		return io.EOF
+	}
 	return c.end(reason, status, err)
 }
 

@@ -121,6 +121,10 @@ func TestHandshakesThatFailAreTold(t *testing.T) {
 	config, roots := certificate(t)
 	o, refusals := told(drain.Options{TLS: config})
 	s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(new(complaints), "", 0)}, o)
+	probe := dial(t, s.addr) // of a load balancer: nothing to tell
+	until(t, "it is open", func() bool { return s.Stats().Conns == 1 })
+	probe.Close()
+	until(t, "it is closed", func() bool { return s.Stats().Conns == 0 })
 	c := dial(t, s.addr)
 	c.send(t, get("/"))
 	if r := wantRefusal(t, refusals, drain.ReasonPlain, 400, ""); r.Err == nil {

@@ -178,6 +178,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	if closing || r.ProtoMajor == 1 && s.warned.Load() && !s.canGive(c) && r.Header["Upgrade"] == nil {
 		w.Header().Set("Connection", "close")
 	}
+	if r.ProtoMajor == 2 && s.entry.WriteTimeout > 0 {
+		stream := watch(w, s.entry.WriteTimeout)
+		defer stream.done()
+		w = stream
+	}
 	s.inner.ServeHTTP(w, r)
 }
 

@@ -3,7 +3,6 @@ package drain
 import (
 	"io"
 	"net"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,7 +27,6 @@ type wire struct {
 
 	armed   atomic.Bool // a deadline for writing is set, or has passed
 	foreign atomic.Bool // it is not ours
-	stalled atomic.Bool // the peer did not read; crypto/tls would give it 5 s more for its goodbye
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -39,9 +37,6 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Write writes p, and goes on as long as the peer takes enough of it.
 func (w *wire) Write(p []byte) (int, error) {
-	if w.stalled.Load() {
-		return 0, os.ErrDeadlineExceeded
-	}
 	whole := w.ready()
 	for written := 0; ; {
 		n, err := w.Conn.Write(p[written:])
@@ -75,7 +70,9 @@ func (w *wire) again(n int64, whole bool, err error) bool {
 		return false
 	}
 	if whole && n < max(1, int64(w.within.Seconds()*leastRate)) {
-		w.stalled.Store(true)
+		// crypto/tls would give it 5 s more for its goodbye, and grpc-go would wait until a read
+		// fails as well.
+		_ = w.Conn.Close()
 		return false
 	}
 	w.arm()
