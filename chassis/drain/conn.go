@@ -98,6 +98,7 @@ type conn struct {
 	begun    bool // some byte has been read, ever
 	empty    bool // nothing is kept in net/http's buffer; while reading
 	reading  bool
+	aside    bool // the read under way is net/http's beside a handler, which looks whether the client leaves
 	woken    bool // the read deadline is ours, to wake a read
 	patient  bool // adopted, and nothing read: the idle timeout counts, not the header timeout
 	hijacked bool
@@ -255,7 +256,8 @@ func (c *conn) enter(size int) error {
 		}
 	}
 	c.empty = !c.begun || size == emptyRead
-	if c.clean {
+	c.aside = size == 1
+	if c.clean && !c.aside {
 		if o := c.server.order.Load(); o != nil && c.decide(o, time.Now()) {
 			c.broken = errLeaves
 			return errLeaves
@@ -364,7 +366,7 @@ func (c *conn) decide(o *order, now time.Time) bool {
 func (c *conn) wake(o *order, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reading && c.clean && !c.woken && c.decide(o, now) {
+	if c.reading && c.clean && !c.aside && !c.woken && c.decide(o, now) {
 		c.woken = true
 		_ = c.raw.SetReadDeadline(past)
 	}

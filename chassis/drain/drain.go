@@ -28,8 +28,8 @@ type Leave struct {
 	// or the beginning of the drain, whichever is later: longer than clients keep idle
 	// connections, and none of them writes to one that is being closed. 0 or less: not at all.
 	// One that the successor did not take, and one that has sent the first bytes of a request,
-	// are kept 1 s at least. One that is so new that nothing came yet is kept 5 s at least, unless
-	// Min is 0 or less.
+	// are kept 1 s at least. One that is so new that nothing came yet is kept 5 s at least, and a
+	// connection of HTTP/2 that never had a stream 1 s, unless Min is 0 or less.
 	Min time.Duration
 }
 
@@ -113,7 +113,7 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 			now := time.Now()
 			for _, c := range open {
 				if c.proto.Load() == http2 {
-					c.release(now)
+					c.release(o, now)
 				} else {
 					c.wake(o, now)
 				}

@@ -15,6 +15,9 @@ const (
 // SetFresh sets the least that s, which does not drain yet, keeps connections on which nothing has come.
 func SetFresh(s *Server, d time.Duration) { s.fresh = d }
 
+// SetAsk sets how long clients of s, which does not drain yet, have for their first stream.
+func SetAsk(s *Server, d time.Duration) { s.ask = d }
+
 // Wrap is raw as net/http gets it.
 func Wrap(raw net.Conn) net.Conn {
 	return New(&http.Server{}, Options{H2C: true}).wrap(raw, false).given()
@@ -69,3 +72,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 }
 
 func (r *recorder) SetReadDeadline(time.Time) error { return nil }
+
+// ScanEvery is how often a drain looks at every connection.
+const ScanEvery = scanEvery
+
+// Draining says whether s looks for connections that are idle.
+func (s *Server) Draining() bool { return s.order.Load() != nil }

@@ -143,8 +143,16 @@ func (g *Gate) accept() {
 // deadliner is a listener whose Accept can be ended without closing it.
 type deadliner interface{ SetDeadline(t time.Time) error }
 
-// queueWithin is how long the kernel's queue may take to be found empty.
-const queueWithin = time.Millisecond
+const (
+	// nextWithin is how long the kernel's queue may take to give its next connection.
+	nextWithin = 3 * time.Millisecond
+	// looks is how often in a row it gives none until it is taken to be empty. Accept fails after its
+	// deadline even if there is a connection, and a busy machine may be late to call it.
+	looks = 3
+	// queueWithin is how long emptying it may take in all: where another process has the socket too,
+	// there may always be a next one.
+	queueWithin = time.Second
+)
 
 func (g *Gate) lastCall() {
 	l, ok := g.l.(deadliner)
@@ -153,16 +161,26 @@ func (g *Gate) lastCall() {
 	default:
 		return // accepting failed
 	}
-	if !ok || l.SetDeadline(time.Now().Add(queueWithin)) != nil {
+	if !ok {
 		return
 	}
-	for g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns {
-		c, err := g.l.Accept()
-		if err != nil {
+	empty := 0
+	for end := time.Now().Add(queueWithin); empty < looks && (g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns); {
+		now := time.Now()
+		if now.After(end) || l.SetDeadline(now.Add(nextWithin)) != nil {
 			return
 		}
-		if g.deliver(c, false) != nil {
-			_ = c.Close()
+		c, err := g.l.Accept()
+		switch {
+		case err == nil:
+			empty = 0
+			if g.deliver(c, false) != nil {
+				_ = c.Close()
+			}
+		case timedOut(err):
+			empty++
+		default:
+			return
 		}
 	}
 }

@@ -129,14 +129,15 @@ func (c *conn) untold() bool {
 // release ends c once its client knows and has no stream. Clients mostly do that themselves.
 // Silence is counted in scans rather than read off the clock: on a machine that is too busy to
 // run the connection's goroutines, the scans are late as well.
-func (c *conn) release(now time.Time) {
+func (c *conn) release(o *order, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.h2
 	if !h.due.Load() {
 		if h.came.IsZero() {
 			h.came = now
-		} else if now.Sub(h.came) >= askWithin {
+		}
+		if o.Min <= 0 || now.Sub(h.came) >= c.server.ask {
 			h.due.Store(true)
 			go c.announce()
 		}

@@ -51,6 +51,9 @@ func (c *conn) first() []byte {
 // one header and does not, nor can a handler see what was there.
 func (c *conn) begin(r *http.Request) bool {
 	c.handled = true
+	c.mu.Lock()
+	c.clean = false // it may have come with the one before, in the same read
+	c.mu.Unlock()
 	if r.ContentLength >= 0 && (r.ContentLength == 0 || r.ProtoMinor > 0) {
 		return false
 	}

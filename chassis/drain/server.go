@@ -46,6 +46,7 @@ type Server struct {
 	inConn   func(context.Context, net.Conn) context.Context
 
 	fresh    time.Duration         // freshFor
+	ask      time.Duration         // askWithin
 	warned   atomic.Bool           // the heads-up has begun
 	ended    atomic.Bool           // nothing was left to drain, or Close was called
 	order    atomic.Pointer[order] // what Drain wants; nil: nothing
@@ -71,6 +72,7 @@ func New(server *http.Server, o Options) *Server {
 		inConn:   server.ConnContext,
 		changed:  make(chan struct{}, 1),
 		fresh:    freshFor,
+		ask:      askWithin,
 	}
 	s.entry = &s.gate.entry
 	if o.TLS != nil {
