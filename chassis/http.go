@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
-	e := &endpoint{service: s, name: name, cfg: cfg, guard: guard, inner: h, inFlight: s.metrics.InFlight(name)}
+	e := &endpoint{service: s, name: name, cfg: cfg, guard: guard, inner: h, counts: s.metrics.Listener(name), inFlight: s.metrics.InFlight(name)}
 	e.exchanges.New = func() any { return new(exchange) }
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
@@ -57,7 +58,7 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		ConnContext:       e.connContext,
 		ErrorLog:          log.New(debugWriter{s.log.Named("http")}, "", 0),
 	}
-	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, Entry: s.entry(name, guard, drain.Entry{
+	e.server = drain.New(server, drain.Options{TLS: tlsConfig, H2C: cfg.H2C, Entry: s.Entry(name, guard, drain.Entry{
 		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
 	})})
 	protocol := "http"
@@ -79,6 +80,7 @@ type endpoint struct {
 	name    string
 	cfg     HTTPConfig
 	guard   *acl.Guard
+	counts  *kpi.Listener
 	inner   http.Handler // as handed in
 	router  *Router      // inner, when it is one
 	handler http.Handler // answer, with CORS and compression around it

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -36,6 +38,11 @@ func (e *endpoint) originAt(remote net.Addr) *origin {
 // originOf is where r came from, as far as its connection tells.
 func (e *endpoint) originOf(r *http.Request) *origin {
 	if o, ok := r.Context().Value(originKey{}).(*origin); ok {
+		if o.peer.AwaitsHeader() { // it was read when the context was there already
+			named := *o
+			named.peer = e.guard.Recall(remote(r), drain.Note(r.Context()))
+			return &named
+		}
 		return o
 	}
 	return e.originAt(remote(r)) // without a connection of net/http's
@@ -62,13 +69,10 @@ func (ex *exchange) admit(r *http.Request) bool {
 	if verdict.Allowed() {
 		return true
 	}
-	ex.fail(ex, r, refusedAccess(client, verdict))
+	ex.endpoint.counts.RefuseRequest(kpi.DeniedRequest)
+	// Which rule says so is not the client's business.
+	ex.fail(ex, r, failure.Forbidden.With("client", client.String()).With("verdict", verdict.String()))
 	return false
-}
-
-// refusedAccess is what a client is answered that may not call; which rule says so is not its business.
-func refusedAccess(client netip.Addr, verdict acl.Verdict) *failure.Error {
-	return failure.Forbidden.With("client", client.String()).With("verdict", verdict.String())
 }
 
 // addrPort is an address in its canonical form, the zero AddrPort for unix sockets.

@@ -1,6 +1,8 @@
 package chassis
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,30 +13,79 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
-// entry is e for the listener called name, whose trusted proxies may have as many connections as
-// they like, and whose refusals are written down.
-func (s *Service) entry(name string, guard *acl.Guard, e drain.Entry) drain.Entry {
+// Entry completes e for the listener called name: trusted proxies of guard may have as many
+// connections as they like and begin them with a PROXY header, if that is how they name the client,
+// and what is refused before there is a handler for it is written down and counted. It is for servers
+// beside [Service.HTTP].
+//
+// What is written down is an access line, and a line of the application log at debug level. A
+// connection more than its client may have gets no access line: there is no request, and the log would
+// keep the listener from accepting others.
+func (s *Service) Entry(name string, guard *acl.Guard, e drain.Entry) drain.Entry {
+	counts := s.metrics.Listener(name)
 	e.Exempt = func(a netip.Addr) bool {
 		return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
 	}
-	e.Refused = func(r drain.Refusal) { s.Refused(name, r) }
+	if guard.Proxied() {
+		e.Preface = func(c net.Conn) ([]byte, error) {
+			peer, err := guard.Receive(c)
+			if err != nil {
+				return nil, err
+			}
+			header, given := peer.Header()
+			if !given {
+				return nil, nil
+			}
+			return header.MarshalText()
+		}
+	}
+	e.Refused = func(r drain.Refusal) {
+		if r.Reason == drain.ReasonPreface && errors.Is(r.Err, io.EOF) {
+			return // somebody looked whether the port is open
+		}
+		count(counts, r)
+		s.refused(name, guard, r)
+	}
 	return e
 }
 
-// Refused writes down what ended on the listener called name before there was a handler for it: an
-// access line, and a line of the application log at debug level. It is for servers beside
-// [Service.HTTP], whose [drain.Entry] tells it. A connection more than its client may have gets no
-// access line: there is no request, and the log would keep the listener from accepting others.
-func (s *Service) Refused(name string, r drain.Refusal) {
-	peer := ""
+// count counts a refusal.
+func count(l *kpi.Listener, r drain.Refusal) {
+	switch r.Reason {
+	case drain.ReasonClient:
+		l.RefuseConn(kpi.TooManyOfOne)
+	case drain.ReasonPreface:
+		l.RefuseConn(kpi.BadProxy)
+	case drain.ReasonHandshake, drain.ReasonPlain:
+		l.RefuseConn(kpi.BadHandshake)
+	case drain.ReasonTimeout:
+		l.RefuseRequest(kpi.HeaderTimeout)
+	default:
+		switch r.Status {
+		case http.StatusOK: // OPTIONS *, which net/http answers
+		case http.StatusRequestHeaderFieldsTooLarge:
+			l.RefuseRequest(kpi.HeaderTooLarge)
+		case http.StatusNotImplemented:
+			l.RefuseRequest(kpi.NotImplemented)
+		case http.StatusHTTPVersionNotSupported:
+			l.RefuseRequest(kpi.BadVersion)
+		default:
+			l.RefuseRequest(kpi.Malformed)
+		}
+	}
+}
+
+// refused writes a refusal down.
+func (s *Service) refused(name string, guard *acl.Guard, r drain.Refusal) {
+	client := addrPort(r.Peer).Addr()
 	if r.Peer != nil {
-		peer = r.Peer.String()
+		client, _ = guard.Check(guard.Recall(r.Peer, r.Note), nil, "/")
 	}
 	if r.Reason != drain.ReasonClient {
-		rec := accesslog.Record{Peer: addrPort(r.Peer), Start: s.world.Clock.Now(), Status: r.Status, Listener: name}
-		rec.Client = rec.Peer.Addr()
+		rec := accesslog.Record{Peer: addrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Listener: name}
 		if r.Reason == drain.ReasonTimeout {
 			rec.Status = http.StatusRequestTimeout // what httpd logs for it; the client is told nothing
 		}
@@ -42,7 +93,7 @@ func (s *Service) Refused(name string, r drain.Refusal) {
 		s.LogAccess(&rec)
 	}
 	if ce := s.log.Named("http").Check(zap.DebugLevel, "refused"); ce != nil {
-		ce.Write(zap.String("listener", name), zap.String("reason", string(r.Reason)), zap.String("peer", peer),
+		ce.Write(zap.String("listener", name), zap.String("reason", string(r.Reason)), zap.Stringer("client", client),
 			zap.Int("status", r.Status), zap.ByteString("line", r.Line), zap.Error(r.Err))
 	}
 }

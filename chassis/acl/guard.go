@@ -95,6 +95,22 @@ func (g *Guard) Header() string {
 	return ""
 }
 
+// Proxied reports whether the connections of trusted proxies begin with a PROXY header, so that
+// [Guard.Receive] has something to read.
+func (g *Guard) Proxied() bool { return g.from == fromProxy }
+
+// Recall makes the Peer of a connection whose PROXY header has been read before, perhaps by another
+// process: header is what [ProxyHeader.MarshalText] gave. What is no such text leaves the client
+// unidentified.
+func (g *Guard) Recall(remote net.Addr, header []byte) Peer {
+	p := g.Peer(remote)
+	var h ProxyHeader
+	if !p.AwaitsHeader() || h.UnmarshalText(header) != nil {
+		return p
+	}
+	return p.WithHeader(h)
+}
+
 // Receive makes the Peer of a connection of which nothing has been read. If it is a trusted proxy and
 // the PROXY protocol is configured, it reads the header, for which it waits as long as
 // Config.ProxyTimeout; then the read deadline is cleared. It must be called by the goroutine that

@@ -43,6 +43,7 @@ type chain struct {
 	calls     atomic.Int64          // being answered, streams among them
 	methods   map[string]*kpi.Route // of everything registered; not changed once it is served
 	guard     *acl.Guard
+	counts    *kpi.Listener
 	forwarded string    // the metadata by which trusted proxies name the client
 	headers   sync.Pool // of what answers carry: making one costs as much as all the rest
 }
@@ -74,7 +75,7 @@ func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard)
 	c := &chain{
 		service: s, listener: listener, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
-		guard: guard, forwarded: strings.ToLower(guard.Header()),
+		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()),
 	}
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
 	return c

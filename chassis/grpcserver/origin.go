@@ -7,7 +7,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
 // locate finds out where the call came from and who is calling.
@@ -18,12 +20,17 @@ func (cl *call) locate(method string) {
 		remote = p.Addr
 	}
 	from := c.guard.Peer(remote)
+	if from.AwaitsHeader() {
+		from = c.guard.Recall(remote, drain.AddrNote(remote))
+	}
 	var named []string
 	if c.forwarded != "" && from.Trusted() {
 		named = metadata.ValueFromIncomingContext(cl.Parent, c.forwarded)
 	}
 	cl.Peer, cl.Trusted = addrPort(remote), from.Trusted()
-	cl.Client, cl.verdict = c.guard.Check(from, named, method)
+	if cl.Client, cl.verdict = c.guard.Check(from, named, method); !cl.verdict.Allowed() {
+		c.counts.RefuseRequest(kpi.DeniedRequest)
+	}
 }
 
 // admit refuses clients that may not call.
@@ -36,10 +43,13 @@ func (cl *call) admit() error {
 
 // addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
 func addrPort(a net.Addr) netip.AddrPort {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	case nil:
+	default:
+		ap, _ = netip.ParseAddrPort(a.String()) // one without a port is none
 	}
-	ap := tcp.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -25,7 +25,6 @@ import (
 	"maps"
 	"math"
 	"net"
-	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -156,13 +155,9 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		// Stacks that have grown already: a tenth of what a small call costs.
 		options = append(options, grpc.NumStreamWorkers(uint32(cfg.Workers)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, entry: drain.Entry{
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, entry: s.Entry(name, guard, drain.Entry{
 		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
-		Exempt: func(a netip.Addr) bool {
-			return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
-		},
-		Refused: func(r drain.Refusal) { s.Refused(name, r) },
-	}}
+	})}
 	register(registrar{srv.grpc})
 	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
 	if slices.Contains(services, healthpb.Health_ServiceDesc.ServiceName) {
