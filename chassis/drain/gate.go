@@ -339,35 +339,28 @@ func (g *Gate) Conns() int {
 	return len(g.open)
 }
 
-// Fresh is how many connections are open on which the server has not written yet. A gRPC server
-// writes its SETTINGS when the handshake is done, and only then does GracefulStop know of the
-// connection: wait until none is fresh before calling it.
-func (g *Gate) Fresh() int {
+// Fresh is how many connections are still being set up: the server has not written on them yet, or has
+// set a deadline for the handshake and not lifted it, as grpc-go does. GracefulStop closes those on
+// which nothing was written and waits for the others, so wait until none is fresh before calling it.
+func (g *Gate) Fresh() int { return len(g.fresh()) }
+
+func (g *Gate) fresh() (fresh []*passage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := 0
 	for c := range g.open {
-		if p, ok := c.(*passage); ok && !p.wrote.Load() {
-			n++
+		if p, ok := c.(*passage); ok && (!p.wrote.Load() || !p.limit().IsZero()) {
+			fresh = append(fresh, p)
 		}
 	}
-	return n
+	return fresh
 }
 
-// CloseUnfinished closes the connections that are still being set up: their server has set a deadline
-// for that, and has not lifted it, as grpc-go does whatever is spoken. It is for the end of a
-// server, which would be held up by a client that sends nothing. It returns how many there were.
-func (g *Gate) CloseUnfinished() int {
-	g.mu.Lock()
-	var unfinished []*passage
-	for c := range g.open {
-		if p, ok := c.(*passage); ok && !p.limit().IsZero() {
-			unfinished = append(unfinished, p)
-		}
-	}
-	g.mu.Unlock()
-	for _, p := range unfinished {
+// CloseFresh closes the connections that are still being set up. It is for the end of a server, which
+// would be held up by a client that sends nothing. It returns how many there were.
+func (g *Gate) CloseFresh() int {
+	fresh := g.fresh()
+	for _, p := range fresh {
 		_ = p.Conn.Close() // its server closes p, when it has seen
 	}
-	return len(unfinished)
+	return len(fresh)
 }

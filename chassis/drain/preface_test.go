@@ -258,6 +258,11 @@ func TestConnectionsThatAreBeingSetUpCanBeClosed(t *testing.T) {
 		defer s.Close()
 		conns = append(conns, s)
 	}
+	for _, s := range conns {
+		if _, err := s.Write([]byte("settings")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, s := range conns[1:] {
 		if err := s.SetDeadline(time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
@@ -266,13 +271,15 @@ func TestConnectionsThatAreBeingSetUpCanBeClosed(t *testing.T) {
 	if err := conns[2].SetDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := g.CloseUnfinished(); n != 1 {
+	if n := g.CloseFresh(); n != 1 {
 		t.Errorf("%d were closed", n)
 	}
 	if _, err := conns[1].Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the server reads %v", err)
 	}
-	clients[1].wantEnd(t)
+	if b, err := io.ReadAll(clients[1].r); string(b) != "settings" || err != nil {
+		t.Errorf("the client reads %q, %v", b, err)
+	}
 	for _, i := range []int{0, 2} {
 		clients[i].send(t, "x")
 		if n, err := conns[i].Read(make([]byte, 1)); n != 1 || err != nil {

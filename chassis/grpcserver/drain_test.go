@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -336,6 +338,52 @@ func TestAConnectionThatSaysNothingHoldsTheDrainUpOnlySoLong(t *testing.T) {
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+func TestAConnectionThatSaysNothingKeepsNoStreamFromMovingOn(t *testing.T) {
+	var opened atomic.Int64
+	e := back()
+	e.chat = func(ss grpc.ServerStream) error {
+		opened.Add(1)
+		if err := ss.SendMsg(wrapperspb.String("here")); err != nil {
+			return err
+		}
+		<-chassis.Draining(ss.Context())
+		return nil
+	}
+	h := start(t, options{}, e)
+	ctx, cancel := context.WithCancel(t.Context())
+	var client sync.WaitGroup
+	defer client.Wait()
+	defer cancel()
+	client.Go(func() { // opens its stream anew as soon as one ends
+		for ctx.Err() == nil {
+			cs, err := h.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, chat)
+			for err == nil {
+				_, err = next(cs)
+			}
+			runtime.Gosched()
+		}
+	})
+	for opened.Load() == 0 {
+		runtime.Gosched()
+	}
+	silent, err := net.Dial("tcp", h.Addr("grpc").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := h.say(t.Context(), ""); err != nil { // the silent one was accepted before
+		t.Fatal(err)
+	}
+	began := time.Now()
+	h.stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopped after %v", took)
+	}
+	if n := opened.Load(); n > 5 {
+		t.Errorf("the stream was opened %d times: its client was sent back where it came from", n)
 	}
 }
 

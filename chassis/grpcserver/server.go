@@ -220,13 +220,11 @@ func (s *server) Serve(l net.Listener) error {
 }
 
 const (
-	// handshakes is how long connections that have just been accepted may take until GracefulStop
-	// knows of them: it closes those that it does not know.
-	handshakes = 250 * time.Millisecond
-	// setups is how long a connection may still take to be set up when the server stops.
-	// GracefulStop waits for each, and would wait for handshake_timeout: a client whose connection
-	// was never ready has sent no call, and looks for another server.
-	setups = time.Second
+	// setups is how long connections that have just been accepted may still take to be set up when
+	// the server stops. GracefulStop closes some of those that it does not know, and waits for the
+	// others with its GOAWAY, as long as handshake_timeout. A client whose connection was never ready
+	// has sent no call, and looks for another server.
+	setups = 250 * time.Millisecond
 	// goAway is how long GOAWAY may be on its way before handlers of streams are told to end.
 	goAway = 50 * time.Millisecond
 )
@@ -241,6 +239,7 @@ func (s *server) HeadsUp(ctx context.Context) {
 	if gate != nil {
 		gate.Quiesce()
 		s.settle(ctx, gate)
+		gate.CloseFresh() // or GOAWAY would not be out when streams are told to end
 	}
 	s.stop()
 	if s.chain.streams.Load() > 0 {
@@ -253,7 +252,7 @@ func (s *server) HeadsUp(ctx context.Context) {
 
 // settle waits until the server knows all connections that were accepted.
 func (s *server) settle(ctx context.Context, gate *drain.Gate) {
-	ctx, cancel := context.WithTimeout(ctx, handshakes)
+	ctx, cancel := context.WithTimeout(ctx, setups)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -285,23 +284,11 @@ func (s *server) stop() <-chan struct{} {
 
 // Drain implements chassis.Server: streams learn by chassis.Draining that they are to end.
 func (s *server) Drain(ctx context.Context) error {
-	stopped := s.stop()
-	late := time.NewTimer(setups)
-	defer late.Stop()
-	for {
-		select {
-		case <-stopped:
-			return nil
-		case <-late.C:
-			s.mu.Lock()
-			gate := s.gate
-			s.mu.Unlock()
-			if gate != nil {
-				gate.CloseUnfinished()
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	select {
+	case <-s.stop():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
