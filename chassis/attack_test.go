@@ -149,6 +149,7 @@ func TestHeadersThatAreTooLargeAreRefusedAndLogged(t *testing.T) {
 	if refused != 3 {
 		t.Errorf("lines %+v", h.lines())
 	}
+	h.wantMetric(3, "requests_refused_total", "listener", "http", "reason", "header_too_large")
 	if len(h.logged("refused")) != 3 {
 		t.Errorf("the application log has %d", len(h.logged("refused")))
 	}
@@ -238,8 +239,31 @@ func TestOneClientCannotTakeAllConnections(t *testing.T) {
 		t.Errorf("another client is answered %d", a.StatusCode)
 	}
 	h.stop()
+	h.wantMetric(3, "connections_refused_total", "listener", "http", "reason", "client_limit")
 	if n := len(h.logged("refused")); n != 3 || len(h.lines()) != most+1 {
 		t.Errorf("%d refusals, %d access lines", n, len(h.lines()))
+	}
+}
+
+func TestATrustedProxyHasAsManyConnectionsAsItLikes(t *testing.T) {
+	t.Parallel()
+	cfg := chassis.HTTPConfig{MaxConnsPerClient: 1}
+	cfg.ACL.TrustedProxies, cfg.ACL.ClientFrom = []string{"192.0.2.0/24"}, "x-forwarded-for"
+	h := start(t, options{http: cfg, world: func(w *chassis.World) {
+		w.Listen = func(_ context.Context, _, network, address string) (net.Listener, error) {
+			l, err := net.Listen(network, address)
+			return spread{l, func() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.1:1") }}, err
+		}
+	}}, serve(routes(map[string]chassis.Handler{"GET /": say("hello")})))
+	for range 3 {
+		c := h.dial()
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if a := answerFrom(t, bufio.NewReader(c)); a.StatusCode != 200 {
+			t.Errorf("answer %d", a.StatusCode)
+		}
 	}
 }
 

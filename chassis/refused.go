@@ -61,6 +61,8 @@ func count(l *kpi.Listener, r drain.Refusal) {
 		l.RefuseConn(kpi.BadProxy)
 	case drain.ReasonHandshake, drain.ReasonPlain:
 		l.RefuseConn(kpi.BadHandshake)
+	case drain.ReasonHTTP2:
+		l.RefuseConn(kpi.RefusedOther)
 	case drain.ReasonTimeout:
 		l.RefuseRequest(kpi.HeaderTimeout)
 	default:
