@@ -535,7 +535,7 @@ func (l *Link) Lock(ctx context.Context, name string) (release func(), err error
 	if l.dir == "" {
 		return func() {}, nil
 	}
-	f, err := os.OpenFile(filepath.Join(l.dir, lockPrefix+name), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOwn(filepath.Join(l.dir, lockPrefix+name), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}

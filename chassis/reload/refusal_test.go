@@ -283,7 +283,7 @@ func TestARunDirectoryInDisorderIsRefused(t *testing.T) {
 	refused(t, "a directory in place of the lock", err, lockName)
 	if runtime.GOOS == "linux" {
 		must(t, os.Mkdir(base+"/f", 0o700))
-		must(t, os.Symlink("/dev/full", base+"/f/"+lockName))
+		must(t, syscall.Mkfifo(base+"/f/"+lockName, 0o600))
 		_, err = lockDirectory(base + "/f")
 		refused(t, "a lock that holds nothing", err, "run directory: ")
 	}

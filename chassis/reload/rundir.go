@@ -5,6 +5,7 @@ package reload
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,12 +32,13 @@ const (
 
 // Directory is where the run directory of program is when nobody names one: below what systemd
 // made (RuntimeDirectory=), below the user's own, in /run for root and in the directory for
-// temporary files for others.
+// temporary files for others. After su or sudo -E, XDG_RUNTIME_DIR is that of the user before,
+// which is passed over.
 func Directory(program string, getenv func(string) string) string {
 	if dir, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		return dir
 	}
-	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" && !somebodyElses(dir) {
 		return filepath.Join(dir, program)
 	}
 	if os.Getuid() == 0 {
@@ -68,12 +70,32 @@ func makeDirectory(dir string) error {
 	switch {
 	case !info.IsDir():
 		return fmt.Errorf("run directory %s: it is not a directory", dir)
-	case ok && int(owner.Uid) != os.Getuid() && os.Getuid() != 0:
-		return fmt.Errorf("run directory %s: it belongs to user %d, not to %d", dir, owner.Uid, os.Getuid())
+	case ok && int(owner.Uid) != os.Getuid(): // root is no exception: its owner would command root's service
+		return fmt.Errorf("run directory %s: it belongs to user %d, not to %d; name one of your own", dir, owner.Uid, os.Getuid())
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("run directory %s: others may write in it (mode %v); want 0700 or 0755", dir, info.Mode().Perm())
 	}
 	return nil
+}
+
+// somebodyElses reports whether dir is there and belongs to another user.
+func somebodyElses(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(owner.Uid) != os.Getuid()
+}
+
+// openOwn opens a file of the run directory. One that a symbolic link stands for is refused: it may be
+// anywhere, and would be written to.
+func openOwn(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW, 0o600)
+	if info, e := os.Lstat(path); err != nil && e == nil && info.Mode()&os.ModeSymlink != 0 {
+		err = fmt.Errorf("%w: want a file, not a symbolic link; remove it", err)
+	}
+	return f, err
 }
 
 // trusted reports whether a file is ours or root's.
@@ -86,7 +108,7 @@ func trusted(info os.FileInfo) bool {
 // file is closed, at the latest when the process ends.
 func lockDirectory(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOwn(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
@@ -161,7 +183,12 @@ func leaveBehind(dir string, worker int, snapshot []byte) error {
 	}
 	path := filepath.Join(dir, endedPrefix+strconv.Itoa(worker))
 	unfinished := path + ".new"
-	if err := os.WriteFile(unfinished, snapshot, 0o600); err != nil {
+	f, err := openOwn(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	_, err = f.Write(snapshot)
+	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	return os.Rename(unfinished, path)
@@ -177,11 +204,21 @@ func collectLeft(dir string) (left []Snapshot) {
 		}
 		path := filepath.Join(dir, e.Name())
 		if worker, err := strconv.Atoi(text); err == nil {
-			if data, err := os.ReadFile(path); err == nil {
+			if data, err := readOwn(path); err == nil {
 				left = append(left, Snapshot{Worker: worker, Data: data})
 			}
 		}
 		_ = os.Remove(path)
 	}
 	return left
+}
+
+// readOwn reads a file of the run directory.
+func readOwn(path string) ([]byte, error) {
+	f, err := openOwn(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }

@@ -116,13 +116,18 @@ func (s *supervisor) takeOverAt(path string) error {
 		link.close()
 		return err
 	}
-	process, err := os.FindProcess(m.PID)
+	// It will be killed by its process id: by what the kernel says that is.
+	pid, err := peerPID(link.conn, m.PID)
+	var process *os.Process
+	if err == nil {
+		process, err = os.FindProcess(pid)
+	}
 	if err != nil {
 		closeFiles(files)
 		link.close()
 		return err
 	}
-	w := &worker{number: m.Hello.Worker, pid: m.PID, process: process, started: m.Hello.Started, hello: *m.Hello}
+	w := &worker{number: m.Hello.Worker, pid: pid, process: process, started: m.Hello.Started, hello: *m.Hello}
 	w.enter(m.Hello.Phase)
 	s.workers = append(s.workers, w)
 	s.counts.Takeovers++
