@@ -132,9 +132,12 @@ func (s *supervisor) carried(w *worker, data []byte) {
 	if s.books.carrier != w {
 		return
 	}
-	last := s.books.asked[len(s.books.asked)-1].Worker
+	carried := s.books.asked
+	if s.books.carry != nil {
+		carried = append(carried, *s.books.carry)
+	}
 	s.books.ended = s.books.ended[len(s.books.asked):]
 	s.books.carrier, s.books.asked = nil, nil
-	s.books.carry = &Snapshot{Worker: last, Data: data}
+	s.books.carry = ofAll(carried, data)
 	s.askToCarry()
 }

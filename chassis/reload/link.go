@@ -442,7 +442,7 @@ func (l *Link) carryOn(ended []Snapshot) {
 		return // the supervisor keeps them as they are
 	}
 	l.mu.Lock()
-	l.carry = &Snapshot{Worker: ended[len(ended)-1].Worker, Data: data}
+	l.carry = ofAll(ended, data)
 	l.others = slices.DeleteFunc(slices.Clone(l.others), func(o Snapshot) bool {
 		return slices.ContainsFunc(ended, func(e Snapshot) bool { return e.Worker == o.Worker })
 	})

@@ -113,11 +113,29 @@ const (
 // Reasons lists every Reason, so that metrics can show those that have not happened.
 var Reasons = [...]Reason{ReasonExec, ReasonConfig, ReasonSetup, ReasonCrash, ReasonTimeout, ReasonStopping}
 
-// Snapshot is what one worker has counted, in bytes that only workers understand.
+// Snapshot is what one worker has counted, or several that have ended, in bytes that only workers
+// understand.
 type Snapshot struct {
-	Worker int    `json:"worker"`
+	Worker int    `json:"worker"` // of several, the newest
 	Living bool   `json:"living"`
 	Data   []byte `json:"data"`
+	Of     int    `json:"of,omitempty"` // how many workers, when it is of several; 0 is one
+}
+
+// newer reports whether s was made after o of what ended workers have counted: each time it is of
+// more of them. That of the newest worker may be older, since workers end in any order.
+func (s *Snapshot) newer(o *Snapshot) bool {
+	return o == nil || s.Of > o.Of || s.Of == o.Of && s.Worker > o.Worker
+}
+
+// ofAll is data as the snapshot of all who are in ended.
+func ofAll(ended []Snapshot, data []byte) *Snapshot {
+	all := &Snapshot{Data: data}
+	for _, o := range ended {
+		all.Worker = max(all.Worker, o.Worker)
+		all.Of += max(o.Of, 1)
+	}
+	return all
 }
 
 // Status is what a supervisor knows.

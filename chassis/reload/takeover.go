@@ -132,7 +132,7 @@ func (s *supervisor) takeOverAt(path string) error {
 	s.workers = append(s.workers, w)
 	s.counts.Takeovers++
 	s.attach(w, link)
-	if c := m.Hello.Carry; c != nil && (s.books.carry == nil || c.Worker > s.books.carry.Worker) {
+	if c := m.Hello.Carry; c != nil && c.newer(s.books.carry) {
 		s.books.carry = c
 	}
 	if w.phase != Active || s.active != nil && s.active.number > w.number {

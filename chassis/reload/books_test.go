@@ -1,0 +1,51 @@
+//go:build unix
+
+package reload
+
+import (
+	"testing"
+)
+
+func TestWhatEndedWorkersCountedIsKnownWhateverTheOrderInWhichTheyEnd(t *testing.T) {
+	dir := shortDir(t)
+	merge := func(ended []Snapshot) (all []byte, _ error) {
+		for _, o := range ended {
+			all = append(all, o.Data...)
+		}
+		return all, nil
+	}
+	s := patient(t) // the supervisor that will be killed
+	hire := func(number int, phase Phase) *worker {
+		up, down := channels(t)
+		l, err := newLink(number, false, dir, up)
+		must(t, err)
+		t.Cleanup(l.Close)
+		l.counter.Carry, l.phase = merge, phase
+		w := &worker{number: number, pid: 1}
+		w.enter(phase)
+		s.attach(w, down)
+		s.workers = append(s.workers, w)
+		return w
+	}
+	ends := func(number int, data string) {
+		s.bury(&worker{number: number, snapshot: &Snapshot{Worker: number, Data: []byte(data)}})
+		pump(t, s, func() bool { return s.books.carrier == nil })
+	}
+	s.active = hire(5, Active)
+	ends(2, "2")
+	ends(4, "4") // worker 5 carries that
+	w := hire(6, Starting)
+	s.starting = w
+	s.ready(w)
+	ends(3, "3") // after a long drain; worker 6 carries it all
+	if c := s.books.carry; c.Worker != 4 || c.Of != 3 || string(c.Data) != "243" {
+		t.Fatalf("carried %+v", c)
+	}
+	next := patient(t)
+	for _, number := range []int{5, 6} { // as the directory lists them
+		must(t, next.takeOverAt(workerSocket(dir, number)))
+	}
+	if c := next.books.carry; c.Worker != 4 || c.Of != 3 || string(c.Data) != "243" {
+		t.Errorf("the next supervisor has %+v", c)
+	}
+}
