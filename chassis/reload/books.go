@@ -85,11 +85,14 @@ func (s *supervisor) uncarried() []Snapshot {
 }
 
 // deposit keeps what a worker has counted. After its last word nothing counts that was on its way.
+// One that could not say it sends nothing, and then what it said before counts.
 func (s *supervisor) deposit(w *worker, data []byte) {
 	if w.final {
 		return
 	}
-	w.snapshot = &Snapshot{Worker: w.number, Living: true, Data: data}
+	if len(data) > 0 {
+		w.snapshot = &Snapshot{Worker: w.number, Living: true, Data: data}
+	}
 	s.heard(w)
 }
 

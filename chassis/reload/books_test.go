@@ -49,3 +49,35 @@ func TestWhatEndedWorkersCountedIsKnownWhateverTheOrderInWhichTheyEnd(t *testing
 		t.Errorf("the next supervisor has %+v", c)
 	}
 }
+
+func TestAWorkerThatCannotSayWhatItCountedHasCountedWhatItSaidBefore(t *testing.T) {
+	s := patient(t)
+	a, atA := enlist(t, s, Draining)
+	_, atB := enlist(t, s, Active)
+	must(t, atA.send(message{Kind: kindSnapshot, Snapshot: []byte("12")}))
+	must(t, atA.send(message{Kind: kindGather, ID: 4})) // one that gathers
+	if m := heard(t, s, atB); m.Kind != kindSnapshot {
+		t.Fatalf("heard %+v", m)
+	}
+	must(t, atB.send(message{Kind: kindSnapshot})) // is not kept waiting either
+	if m := heard(t, s, atA); m.ID != 4 {
+		t.Errorf("heard %+v", m)
+	}
+	must(t, atA.send(message{Kind: kindSnapshot, ID: 5})) // and its last word
+	if m := heard(t, s, atA); m.ID != 5 || !a.final {
+		t.Errorf("heard %+v, final %v", m, a.final)
+	}
+	s.bury(a)
+	if ended := s.books.ended; len(ended) != 1 || string(ended[0].Data) != "12" {
+		t.Errorf("what it has counted is %+v, want 12", ended)
+	}
+
+	dir := shortDir(t)
+	l, down := linked(t, dir)
+	down.close()
+	<-l.gone
+	must(t, l.Leave(within(t), nil))
+	if left := collectLeft(dir); len(left) != 0 {
+		t.Errorf("it has left %+v for the next supervisor", left)
+	}
+}

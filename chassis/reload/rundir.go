@@ -176,9 +176,9 @@ func workerSockets(dir string) []string {
 }
 
 // leaveBehind keeps what a worker has counted for the next supervisor. Without a run directory there
-// will be none that knows of it.
+// will be none that knows of it. A worker that could not say what it has counted leaves nothing.
 func leaveBehind(dir string, worker int, snapshot []byte) error {
-	if dir == "" {
+	if dir == "" || len(snapshot) == 0 {
 		return nil
 	}
 	path := filepath.Join(dir, endedPrefix+strconv.Itoa(worker))

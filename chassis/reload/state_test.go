@@ -234,7 +234,7 @@ func TestWhatAWorkerCountedWithoutASupervisorIsLeftForTheNext(t *testing.T) {
 		t.Errorf("left twice: %+v", left)
 	}
 	must(t, leaveBehind("", 1, nil))
-	if err := leaveBehind(dir+"/nowhere", 1, nil); err == nil {
+	if err := leaveBehind(dir+"/nowhere", 1, []byte("1")); err == nil {
 		t.Error("left in a directory that is none")
 	}
 }
