@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,6 +122,10 @@ func work() int {
 		select {}
 	}
 	s := &lines{link: link, fault: p.Fault, conns: map[net.Conn]bool{}}
+	told := make(chan os.Signal, 1)
+	if p.Fault == "polite" {
+		signal.Notify(told, syscall.SIGTERM)
+	}
 	if p.Fault != "rude" {
 		if err := link.Hello("v1", reload.Limits{Start: p.Start, Drain: p.Drain, Stop: p.Stop, Draining: p.Many}, reload.Counter{Snapshot: s.snapshot, Carry: carry}, s.adopt); err != nil {
 			return exitWith(1, err)
@@ -171,6 +176,8 @@ func work() int {
 				_ = link.Release(ctx)
 			}
 		case <-link.Hurry():
+		case <-told:
+			_ = link.Failed(reload.ReasonStopping, errors.New("a signal told it to stop"))
 		}
 	}
 	for _, l := range listeners {

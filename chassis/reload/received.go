@@ -53,12 +53,17 @@ func (s *supervisor) failing(w *worker, why message) {
 	if w != s.active || !s.stopping.IsZero() {
 		return
 	}
-	s.counts.Crashes++
-	s.log.Error("the active worker ends", "worker", w.number, "pid", w.pid, "error", why.Error, "served", time.Since(w.since))
+	served := time.Since(w.since)
 	s.active = nil
 	w.heirless = true
 	s.drainBy(w, w.limits().Drain)
-	s.again(0)
+	if why.Reason == ReasonStopping { // by somebody's will, which is no crash
+		s.log.Warn("the active worker was told to end; another one is started", "worker", w.number, "pid", w.pid, "why", why.Error, "served", served)
+	} else {
+		s.counts.Crashes++
+		s.log.Error("the active worker ends", "worker", w.number, "pid", w.pid, "error", why.Error, "served", served)
+		s.again(0)
+	}
 	s.next()
 }
 
@@ -67,7 +72,8 @@ func (s *supervisor) greeted(w *worker, h *hello) {
 		return
 	}
 	w.hello = *h
-	if w == s.starting {
+	// For one that is to end, or has ended, another alarm is set.
+	if w == s.starting && !w.killed && w.exit == nil {
 		s.expect(w, w.limits().Start)
 	}
 }

@@ -16,7 +16,7 @@ func (s *supervisor) startFailed(o Outcome, code int) {
 		s.upgrade = false
 		s.log.Error("reload failed; the worker before goes on", "reason", o.Reason, "error", o.Error, "worker", o.Worker, "active", s.active.number)
 		s.tell(s.notify.Ready("reload failed: " + o.Error))
-	case s.counts.Reloads == 0 && s.counts.Crashes == 0 && s.counts.Takeovers == 0:
+	case !s.served:
 		// The first start: whoever started the daemon sees why. The worker has said it, unless it
 		// could not.
 		if o.Reason != ReasonConfig && o.Reason != ReasonSetup {

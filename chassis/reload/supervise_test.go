@@ -472,3 +472,33 @@ func TestAStopIsGivenTheTimeThatItsWorkerAskedFor(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 }
+
+func TestAWorkerThatIsToldToEndIsReplacedAtOnceHoweverOften(t *testing.T) {
+	d := prepare(t, plan{Fault: "polite"})
+	d.run(func(o *reload.Options) { o.Timing.Backoff, o.Timing.MaxBackoff = time.Hour, time.Hour }) // for crashes
+	d.up()
+	t.Cleanup(d.stop)
+	tell := func() (worker int) {
+		t.Helper()
+		worker, pid := d.worker()
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		return worker
+	}
+	for range 4 {
+		before := tell()
+		d.until("the next one serves", func() bool { now, _ := d.worker(); return now > before })
+	}
+	if c := d.status().Counts; c.Crashes != 0 || c.Rollbacks != 0 {
+		t.Errorf("counts %+v: somebody's will is no crash", c)
+	}
+	// What the next start fails of does not end the daemon, which has served.
+	d.write(plan{Fault: "setup"})
+	tell()
+	d.until("it has failed", func() bool { return d.status().Counts.Failed[reload.ReasonSetup] == 1 })
+	d.write(plan{})
+	if o := d.reload(); o.Error != "" {
+		t.Errorf("outcome %+v", o)
+	}
+}

@@ -107,6 +107,7 @@ type supervisor struct {
 	workers  []*worker          // living, the oldest first
 	starting *worker
 	active   *worker
+	served   bool // there was an active one
 	limits   Limits
 	books    books
 	last     *Outcome
@@ -425,7 +426,7 @@ func (s *supervisor) ready(w *worker) {
 		return
 	}
 	old := s.active
-	s.starting, s.active = nil, w
+	s.starting, s.active, s.served = nil, w, true
 	w.enter(Active)
 	w.stopAlarm()
 	s.stopRestart()
@@ -470,11 +471,11 @@ func (s *supervisor) ready(w *worker) {
 
 // proven notes that a worker has served for a while.
 func (s *supervisor) proven(w *worker) {
-	if w != s.active || s.rolled {
+	if w != s.active {
 		return
 	}
 	s.crashes = 0
-	if !s.good.same(w.build) {
+	if !s.rolled && !s.good.same(w.build) {
 		s.good.close()
 		s.good = w.build.keep()
 	}

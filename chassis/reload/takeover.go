@@ -131,6 +131,7 @@ func (s *supervisor) takeOverAt(path string) error {
 	w.enter(m.Hello.Phase)
 	s.workers = append(s.workers, w)
 	s.counts.Takeovers++
+	s.served = true
 	s.attach(w, link)
 	if c := m.Hello.Carry; c != nil && c.newer(s.books.carry) {
 		s.books.carry = c

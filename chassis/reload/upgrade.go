@@ -330,6 +330,7 @@ func (s *supervisor) restore(fd string) error {
 	}
 	s.started, s.number, s.limits, s.last, s.counts = st.Started, st.Number, st.Limits, st.Last, st.Counts
 	s.Directory, s.books.carry, s.books.ended = st.Directory, st.Carry, st.Ended
+	s.served = true // or there would have been no upgrade
 	if st.Good != 0 {
 		s.good = restoreBuild(s.binary, take(st.Good))
 	}
