@@ -201,6 +201,41 @@ func TestAnUpgradeThatCannotBeExecutedLeavesEverythingAsItWas(t *testing.T) {
 	}
 }
 
+func TestABinaryThatIsDeployedDuringAnUpgradeIsProvenFirst(t *testing.T) {
+	d := prepare(t, plan{})
+	d.program = d.plan + "-testd"
+	// While the first is checked, one that is good for nothing takes its place.
+	for path, script := range map[string]string{
+		d.program:           "if [ -n \"$CHASSIS_CHECK\" ]; then mv \"$0.next\" \"$0\"; fi\nexec " + os.Args[0] + "\n",
+		d.program + ".next": "exit 9\n",
+	} {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := d.spawn(func(cmd *exec.Cmd) { cmd.Path = os.Args[0] }) // which the script would not pass its own name on to
+	_ = cmd.Process.Signal(syscall.SIGUSR2)
+	d.until("the upgrade is over", func() bool {
+		select {
+		case code := <-d.ended:
+			t.Fatalf("the supervisor has become a program that ends with %d", code)
+		default:
+		}
+		_, st, err := d.command(reload.CommandStatus)
+		return err == nil && st.Counts.Failed[reload.ReasonCrash] == 1 // of the worker that was to prove it
+	})
+	if st := d.status(); st.Counts.Upgrades != 0 || st.Supervisor != cmd.Process.Pid {
+		t.Errorf("status %+v", st)
+	}
+	if n, _ := d.worker(); n != 1 {
+		t.Errorf("worker %d serves, want 1", n)
+	}
+	if !strings.Contains(d.log.String(), "it was replaced meanwhile") {
+		t.Errorf("log %s", d.log)
+	}
+	d.stop()
+}
+
 func TestConnectionsGoToTheNextWhenTheirHeirIsKilledBeforeItTookThem(t *testing.T) {
 	d := start(t, plan{})
 	var clients []*client

@@ -219,6 +219,11 @@ func (s *supervisor) replace() error {
 		s.upgrade = true // once it was acted on
 		return errBusy
 	}
+	// Seconds may have passed since it was looked at, and its worker is what has proven it.
+	if s.active == nil || !s.active.build.current() {
+		s.upgrade = s.attempts < maxAttempts // by what is there now, once a worker of that serves
+		return fmt.Errorf("%s: it was replaced meanwhile", s.binary)
+	}
 	return fmt.Errorf("execute %s: %w", s.binary, syscall.Exec(s.binary, s.Args, env))
 }
 
