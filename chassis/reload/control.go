@@ -66,7 +66,9 @@ func listenPrivate(path string) (*net.UnixListener, error) {
 
 // serveControl answers commands until the listener is closed.
 func (s *supervisor) serveControl(l *net.UnixListener) {
-	slots := make(chan struct{}, maxClients)
+	d := desk{places: make(chan struct{}, maxClients), waits: map[Command]chan struct{}{
+		CommandReload: make(chan struct{}, maxWaiting), CommandStop: make(chan struct{}, maxWaiting),
+	}}
 	for {
 		conn, err := l.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
@@ -76,25 +78,57 @@ func (s *supervisor) serveControl(l *net.UnixListener) {
 			time.Sleep(100 * time.Millisecond) // out of descriptors, most likely
 			continue
 		}
-		slots <- struct{}{}
+		if !enter(d.places) {
+			respond(conn, answer{Error: fmt.Sprintf("busy: %d clients are connected; ask again", maxClients)})
+			_ = conn.Close()
+			continue
+		}
 		go func() {
-			defer func() { <-slots }()
+			defer leave(d.places)
 			defer conn.Close()
-			s.answerControl(conn)
+			s.answerControl(conn, d)
 		}()
 	}
 }
 
-// maxClients bounds the commands that wait at a time.
-const maxClients = 32
+// desk bounds the clients that are served at a time. Those that wait for a reload or a stop, as they
+// may for long, leave places to others.
+type desk struct {
+	places chan struct{}
+	waits  map[Command]chan struct{}
+}
+
+const (
+	maxClients = 96 // of them at most maxWaiting wait for a reload, and as many for the stop
+	maxWaiting = 32
+)
+
+// enter takes one of places if there is one left, and leave gives it back.
+func enter(places chan struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func leave(places <-chan struct{}) { <-places }
 
 // answerControl answers one command.
-func (s *supervisor) answerControl(conn *net.UnixConn) {
+func (s *supervisor) answerControl(conn *net.UnixConn, d desk) {
 	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	var r request
 	if err := json.NewDecoder(io.LimitReader(conn, 4<<10)).Decode(&r); err != nil {
 		respond(conn, answer{Error: "want one line of JSON: " + err.Error()})
 		return
+	}
+	if waits := d.waits[r.Command]; waits != nil {
+		if !enter(waits) {
+			respond(conn, answer{Error: fmt.Sprintf("busy: %d clients wait for %q already; ask again", maxWaiting, r.Command)})
+			return
+		}
+		defer leave(waits)
 	}
 	answered := make(chan struct{})
 	// The goroutine that owns the supervisor answers itself: it may be replaced by another
@@ -107,17 +141,48 @@ func (s *supervisor) answerControl(conn *net.UnixConn) {
 	case CommandStatus:
 		s.post(func() { done(answer{Status: s.status()}) })
 	case CommandReload:
+		reloaded := func(o Outcome) { done(answer{Outcome: &o, Status: s.status()}) }
 		s.post(func() {
 			s.log.Info("reload asked for", "by", "command")
-			s.reload(func(o Outcome) { done(answer{Outcome: &o, Status: s.status()}) })
+			s.reload(&reloaded)
 		})
+		s.await(conn, answered, func() { s.forget(&reloaded) })
+		return
 	case CommandStop:
-		s.post(func() { s.stop(func() { done(s.farewell()) }) })
+		stopped := func() { done(s.farewell()) }
+		s.post(func() { s.stop(&stopped) })
+		s.await(conn, answered, func() { s.stopped = without(s.stopped, &stopped) })
+		return
 	default:
 		done(answer{Error: fmt.Sprintf("unknown command %q", r.Command)})
 	}
 	select {
 	case <-answered:
+	case <-s.quit:
+	}
+}
+
+// await waits for an answer that may take long, until the client leaves; then nobody is to be
+// answered any more. What was asked for goes on.
+func (s *supervisor) await(conn *net.UnixConn, answered <-chan struct{}, forget func()) {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_ = conn.SetReadDeadline(time.Time{})
+		_, _ = io.Copy(io.Discard, conn) // ends with the connection, at whichever end
+	}()
+	select {
+	case <-answered:
+	case <-left:
+		forgotten := make(chan struct{})
+		s.post(func() {
+			forget()
+			close(forgotten)
+		})
+		select {
+		case <-forgotten: // its place is free when nothing is kept for it
+		case <-s.quit:
+		}
 	case <-s.quit:
 	}
 }

@@ -171,7 +171,8 @@ func TestAReloadIsRefusedWhileTheServiceStops(t *testing.T) {
 	s := patient(t)
 	s.stopping = time.Now()
 	var o Outcome
-	s.reload(func(how Outcome) { o = how })
+	done := func(how Outcome) { o = how }
+	s.reload(&done)
 	if o.Reason != ReasonStopping || o.Error != "the service stops" {
 		t.Errorf("outcome %+v", o)
 	}

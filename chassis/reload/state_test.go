@@ -169,7 +169,7 @@ func TestAReplacementIsGivenUpWhenAWorkerKeepsItsChannel(t *testing.T) {
 		t.Errorf("a channel stands still for ever: %+v", m)
 	}
 	s.replacing = time.AfterFunc(time.Hour, func() {})
-	s.queued = append(s.queued, func(Outcome) {})
+	s.queued = append(s.queued, new(func(Outcome)))
 	s.pending, s.limits.Draining = true, 0
 	s.tryToReplace()
 	if s.replacing != nil || !s.upgrade {

@@ -502,3 +502,44 @@ func TestAWorkerThatIsToldToEndIsReplacedAtOnceHoweverOften(t *testing.T) {
 		t.Errorf("outcome %+v", o)
 	}
 }
+
+func TestManyWhoWaitForAReloadKeepNobodyFromAskingForSomethingElse(t *testing.T) {
+	d := start(t, plan{})
+	d.write(plan{Fault: "hang", Start: time.Minute})
+	patience, leave := context.WithCancel(context.Background())
+	defer leave()
+	const most = 32
+	left := make(chan error, most)
+	for range most {
+		go func() {
+			_, _, err := reload.Ask(patience, d.dir, reload.CommandReload)
+			left <- err
+		}()
+	}
+	d.until("all have asked", func() bool { return strings.Count(d.log.String(), "reload asked for") == most })
+	if _, _, err := d.command(reload.CommandReload); err == nil || !strings.Contains(err.Error(), "busy: 32 clients wait for") {
+		t.Errorf("one more: error %v", err)
+	}
+	if st := d.status(); len(st.Workers) != 2 {
+		t.Errorf("status %+v", st)
+	}
+	leave()
+	for range most {
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who has left: error %v", err)
+		}
+	}
+	outcome := make(chan *reload.Outcome, 1)
+	go func() {
+		o, _, err := d.command(reload.CommandReload)
+		for err != nil && strings.Contains(err.Error(), "busy") { // until their places are free
+			o, _, err = d.command(reload.CommandReload)
+		}
+		outcome <- o
+	}()
+	d.until("another one waits", func() bool { return strings.Count(d.log.String(), "reload asked for") == most+1 })
+	d.stop()
+	if o := <-outcome; o == nil || o.Reason != reload.ReasonStopping {
+		t.Errorf("outcome %+v", o)
+	}
+}

@@ -113,21 +113,21 @@ type supervisor struct {
 	last     *Outcome
 	counts   Counts
 
-	pending   bool            // a reload was asked for that cannot begin yet
-	waiters   []func(Outcome) // told how the reload under way ends
-	queued    []func(Outcome) // told how the one after it ends
-	crashes   int             // in a row
-	restart   *time.Timer     // of the next start after a crash
-	good      *build          // to roll back to; nil when there is none
-	rolled    bool            // workers are started from good
-	upgrade   bool            // replace this process once the active worker's build is proven
-	attempts  int             // to replace this process, since that was asked for
-	replacing *time.Timer     // set while channels are made to stand still for that; its end gives it up
-	stopping  time.Time       // when the stop was asked for; zero before
-	failed    bool            // the exit code is to be 1
-	hurried   bool            // the stop was asked for twice
-	code      int             // exit code, when nothing was ever ready
-	stopped   []func()        // told when everything has ended
+	pending   bool             // a reload was asked for that cannot begin yet
+	waiters   []*func(Outcome) // told how the reload under way ends; pointers, to find one that leaves
+	queued    []*func(Outcome) // told how the one after it ends
+	crashes   int              // in a row
+	restart   *time.Timer      // of the next start after a crash
+	good      *build           // to roll back to; nil when there is none
+	rolled    bool             // workers are started from good
+	upgrade   bool             // replace this process once the active worker's build is proven
+	attempts  int              // to replace this process, since that was asked for
+	replacing *time.Timer      // set while channels are made to stand still for that; its end gives it up
+	stopping  time.Time        // when the stop was asked for; zero before
+	failed    bool             // the exit code is to be 1
+	hurried   bool             // the stop was asked for twice
+	code      int              // exit code, when nothing was ever ready
+	stopped   []*func()        // told when everything has ended
 	signals   chan os.Signal
 	hangups   chan os.Signal // SIGHUP, by itself: a flood of it must not drown the others
 	children  chan os.Signal // SIGCHLD: of several one is enough
@@ -297,7 +297,7 @@ func (s *supervisor) finish() int {
 		s.log.Warn("closing sockets", "error", err)
 	}
 	for _, f := range s.stopped {
-		f()
+		(*f)()
 	}
 	s.closeDirectory()
 	s.good.close()
@@ -333,11 +333,11 @@ func (s *supervisor) signaled(sig os.Signal) {
 
 // reload begins to replace the active worker, or remembers to; done, which may be nil, is told how
 // it went.
-func (s *supervisor) reload(done func(Outcome)) {
+func (s *supervisor) reload(done *func(Outcome)) {
 	switch {
 	case done == nil:
 	case !s.stopping.IsZero():
-		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
+		(*done)(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
 	default:
 		s.queued = append(s.queued, done)
 	}
@@ -486,8 +486,17 @@ func (s *supervisor) answer(o Outcome) {
 	waiters := s.waiters
 	s.waiters = nil
 	for _, done := range waiters {
-		done(o)
+		(*done)(o)
 	}
+}
+
+// forget has done not be told how the reload went.
+func (s *supervisor) forget(done *func(Outcome)) {
+	s.waiters, s.queued = without(s.waiters, done), without(s.queued, done)
+}
+
+func without[T comparable](list []T, one T) []T {
+	return slices.DeleteFunc(list, func(o T) bool { return o == one })
 }
 
 // drainBy kills w when it has not drained by then.
@@ -554,7 +563,7 @@ func (s *supervisor) gone(w *worker, e *exit) {
 
 // stop ends the service: at once when it is asked for a second time. done, which may be nil, is
 // told when everything has ended.
-func (s *supervisor) stop(done func()) {
+func (s *supervisor) stop(done *func()) {
 	if done != nil {
 		s.stopped = append(s.stopped, done)
 	}
@@ -569,7 +578,7 @@ func (s *supervisor) stop(done func()) {
 	s.tell(s.notify.Stopping("draining"))
 	s.stopRestart()
 	for _, done := range s.queued {
-		done(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
+		(*done)(Outcome{Time: time.Now(), Reason: ReasonStopping, Error: "the service stops"})
 	}
 	s.queued, s.pending = nil, false
 	if s.starting != nil {
