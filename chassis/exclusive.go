@@ -21,9 +21,11 @@ func (l *Lease) Held() bool { return l.held.Load() }
 // [Lease.Held].
 //
 // Both run in the background, open once the service is ready, and must return when their context
-// ends; that of close ends after drain.timeout. An error of either ends the service. Without a
-// supervisor, or without a run directory, there is nobody to share with. name consists of letters,
-// digits, hyphens and underscores; another name panics, since it is written in the code.
+// ends; that of close ends after drain.timeout. An error of either ends the service, and so does it
+// when neither the run directory nor a temporary one can be used to keep processes apart. The
+// processes are those with one run directory, and without a run directory those of one supervisor;
+// without a supervisor there is nobody to share with. name consists of letters, digits, hyphens and
+// underscores; another name panics, since it is written in the code.
 func (s *Service) Exclusive(name string, open, close func(context.Context) error) *Lease {
 	if err := reload.ValidLock(name); err != nil {
 		panic(fmt.Sprintf("chassis: %v", err))

@@ -26,6 +26,7 @@ type Link struct {
 	number  int
 	alone   bool
 	dir     string
+	locks   string // directory of the locks; empty when there is none
 	started time.Time
 	version string
 	limits  Limits
@@ -93,7 +94,7 @@ func Clean(environ []string) []string {
 	var out []string
 	for _, kv := range environ {
 		switch name, _, _ := strings.Cut(kv, "="); name {
-		case workerVar, stateVar, checkVar:
+		case workerVar, locksVar, stateVar, checkVar:
 		default:
 			out = append(out, kv)
 		}
@@ -109,7 +110,8 @@ func Connect() (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Unsetenv(workerVar); err != nil {
+	locks := os.Getenv(locksVar)
+	if err := errors.Join(os.Unsetenv(workerVar), os.Unsetenv(locksVar)); err != nil {
 		return nil, err
 	}
 	syscall.CloseOnExec(linkFile)
@@ -123,12 +125,16 @@ func Connect() (*Link, error) {
 		up.close()
 		return nil, fmt.Errorf("descriptor %d is to be for crashes: %w", crashFile, err)
 	}
-	return newLink(number, alone, dir, up)
+	l, err := newLink(number, alone, dir, up)
+	if err == nil && dir == "" {
+		l.locks = locks
+	}
+	return l, err
 }
 
 func newLink(number int, alone bool, dir string, up *channel) (*Link, error) {
 	l := &Link{
-		number: number, alone: alone, dir: dir, started: time.Now(), phase: Starting,
+		number: number, alone: alone, dir: dir, locks: dir, started: time.Now(), phase: Starting,
 		orders: make(chan Order, 1), hurry: make(chan struct{}), commits: make(chan struct{}, 1),
 		answers: map[uint64]chan<- reply{},
 	}
@@ -527,15 +533,16 @@ const lockEvery = 10 * time.Millisecond
 
 // Lock takes the lock called name, which one process of the service can hold at a time, and waits
 // for it until ctx ends. release gives it back; so does the end of the process, however it comes.
-// Without a run directory there is nothing to lock, and it is taken at once.
+// Without a run directory it is among the workers of one supervisor, which has made a temporary
+// directory for it; if it could not do that either, nothing can be locked, and the error says so.
 func (l *Link) Lock(ctx context.Context, name string) (release func(), err error) {
 	if err := ValidLock(name); err != nil {
 		return nil, err
 	}
-	if l.dir == "" {
-		return func() {}, nil
+	if l.locks == "" {
+		return nil, fmt.Errorf("lock %s: there is neither a run directory nor a temporary one to have it in: name a run directory", name)
 	}
-	f, err := openOwn(filepath.Join(l.dir, lockPrefix+name), os.O_RDWR|os.O_CREATE)
+	f, err := openOwn(filepath.Join(l.locks, lockPrefix+name), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}

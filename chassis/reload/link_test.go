@@ -441,7 +441,7 @@ func TestASupervisorKnowsAfterItsReplacementWhatItKnewBefore(t *testing.T) {
 		*sock = append(*sock, made)
 	}
 	old.good, old.number, old.counts.Reloads = openBuild(os.Args[0]), 9, 4
-	old.books.carry = &Snapshot{Worker: 5, Data: []byte("5")}
+	old.books.carry, old.locks = &Snapshot{Worker: 5, Data: []byte("5")}, dir+"/locks"
 	for i, phase := range []Phase{Draining, Active} {
 		up, _ := channels(t)
 		process, err := os.FindProcess(child.Process.Pid)
@@ -460,7 +460,7 @@ func TestASupervisorKnowsAfterItsReplacementWhatItKnewBefore(t *testing.T) {
 
 	s := quiet(t)
 	must(t, s.restore(strconv.Itoa(fd)))
-	if s.dir() != dir || s.number != 9 || s.counts.Reloads != 4 || s.counts.Upgrades != 1 || s.books.carry.Worker != 5 {
+	if s.dir() != dir || s.locks != old.locks || s.number != 9 || s.counts.Reloads != 4 || s.counts.Upgrades != 1 || s.books.carry.Worker != 5 {
 		t.Errorf("state %+v", s)
 	}
 	if len(s.workers) != 2 || s.active != s.workers[1] || !s.active.build.same(old.good) || !s.good.current() || !s.active.final {

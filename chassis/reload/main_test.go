@@ -303,6 +303,15 @@ func (s *lines) say(line string) string {
 			return err.Error()
 		}
 		return "locked"
+	case "try": // whether the lock can be had now
+		soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		release, err := s.link.Lock(soon, "journal")
+		if err != nil {
+			return err.Error()
+		}
+		release()
+		return "free"
 	case "orphan": // a process whose parent is gone: PID 1 gets it
 		out, err := exec.Command("sh", "-c", "sleep 0.05 & echo $!").Output()
 		return fmt.Sprint(strings.TrimSpace(string(out)), err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -350,15 +351,54 @@ func TestARunDirectoryMustBeItsOwn(t *testing.T) {
 	if left, err := os.ReadDir(link); err != nil || len(left) != 1 { // the lock
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	// One that nobody asked for is done without.
-	d := prepare(t, plan{})
+}
+
+// undirected runs a daemon whose run directory nobody has named, and cannot be used.
+func undirected(t *testing.T, p plan) *daemon {
+	t.Helper()
+	open := briefly(t)
+	if err := os.Chmod(open, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	d := prepare(t, p)
 	d.run(func(o *reload.Options) { o.Directory, o.Named = open, false })
 	d.up()
+	return d
+}
+
+func TestWithoutARunDirectoryALockIsAmongTheWorkersOfOneSupervisor(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	d := undirected(t, plan{Linger: time.Second})
+	if !strings.Contains(d.log.String(), "without a run directory") {
+		t.Errorf("log %s", d.log)
+	}
 	if got := d.ask("lock"); got != "locked" {
 		t.Errorf("lock: %s", got)
 	}
+	signalSelf(t, syscall.SIGHUP)
+	d.until("the next one serves", func() bool { n, _ := d.worker(); return n == 2 })
+	if got := d.ask("try"); got == "free" {
+		t.Error("two workers hold one lock")
+	}
+	d.until("the one before has left, and its lock is free", func() bool { return d.ask("try") == "free" })
 	signalSelf(t, syscall.SIGTERM)
-	if code := d.wait(); code != 0 || !strings.Contains(d.log.String(), "without a run directory") {
+	if code := d.wait(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	if left, err := filepath.Glob(temporary + "/locks-*"); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestAWorkerThatHasNowhereToLockIsTold(t *testing.T) {
+	t.Setenv("TMPDIR", "/nowhere/at/all")
+	d := undirected(t, plan{})
+	if got := d.ask("lock"); !strings.Contains(got, "neither a run directory nor a temporary one") {
+		t.Errorf("lock: %s", got)
+	}
+	signalSelf(t, syscall.SIGTERM)
+	if code := d.wait(); code != 0 || !strings.Contains(d.log.String(), "workers can lock nothing") {
 		t.Errorf("code %d, log %s", code, d.log)
 	}
 }

@@ -294,6 +294,7 @@ func TestARunDirectoryInDisorderIsRefused(t *testing.T) {
 		t.Errorf("error %v says that nothing runs", err)
 	}
 	none := quiet(t)
+	defer none.closeDirectory()
 	if err := none.openDirectory(); err != nil || none.dir() != "" {
 		t.Errorf("without a directory: %q, %v", none.dir(), err)
 	}

@@ -20,6 +20,8 @@ import (
 //	worker-N.sock     where worker N waits for a new supervisor when its own has died
 //	ended-N           what worker N had counted when it ended without a supervisor
 //	exclusive-NAME    locks that workers take (flock): see Link.Lock
+//
+// Where none can be used, the locks are in a temporary directory that the supervisor makes.
 const (
 	lockName      = "lock"
 	controlName   = "control.sock"

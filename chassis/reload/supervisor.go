@@ -33,7 +33,7 @@ type Options struct {
 	Environ []string
 	// Directory is the run directory; Named says that somebody has asked for it. One that was
 	// not asked for and cannot be used is done without: there are no commands then, and no
-	// takeover.
+	// takeover, and locks are in a temporary directory.
 	Directory string
 	Named     bool
 	// Listen opens listening sockets.
@@ -96,6 +96,7 @@ type supervisor struct {
 	binary  string // path of the program as it was started, symbolic links and all
 	notify  *systemd.Notifier
 	lock    *os.File          // of the run directory; nil without one
+	locks   string            // directory for locks of workers; empty with a run directory
 	control *net.UnixListener // for commands; nil without a run directory
 	events  chan func()
 	quit    chan struct{} // closed when run has ended: nobody takes events any more

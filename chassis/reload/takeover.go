@@ -16,6 +16,7 @@ import (
 // openDirectory locks the run directory and answers commands there.
 func (s *supervisor) openDirectory() error {
 	if s.Directory == "" {
+		s.makeLocks()
 		return nil
 	}
 	err := makeDirectory(s.Directory)
@@ -38,7 +39,19 @@ func (s *supervisor) openDirectory() error {
 		return err
 	}
 	s.log.Warn("without a run directory there are no commands (reload, status, stop) and no takeover", "error", err)
+	s.makeLocks()
 	return nil
+}
+
+// makeLocks makes a directory for the locks of workers where there is no run directory. The workers
+// of this supervisor share it; those of another one do not.
+func (s *supervisor) makeLocks() {
+	dir, err := os.MkdirTemp("", "locks-")
+	if err != nil {
+		s.log.Warn("workers can lock nothing: a service that holds something exclusively ends", "error", err)
+		return
+	}
+	s.locks = dir
 }
 
 // dir is the run directory, empty when there is none.
@@ -50,6 +63,11 @@ func (s *supervisor) dir() string {
 }
 
 func (s *supervisor) closeDirectory() {
+	if s.locks != "" {
+		if err := os.RemoveAll(s.locks); err != nil {
+			s.log.Warn("removing the directory of the locks", "error", err)
+		}
+	}
 	if s.lock == nil {
 		return
 	}

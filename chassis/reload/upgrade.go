@@ -30,6 +30,7 @@ const (
 // is none.
 type state struct {
 	Directory string        `json:"directory"`
+	Locks     string        `json:"locks"`
 	Started   time.Time     `json:"started"`
 	Number    int           `json:"number"`
 	Sockets   []socketState `json:"sockets"`
@@ -269,7 +270,7 @@ func (k *keeper) close() {
 // state collects what the next supervisor needs to know.
 func (s *supervisor) state(k *keeper) ([]byte, error) {
 	st := state{
-		Directory: s.Directory, Started: s.started, Number: s.number, Limits: s.limits, Carry: s.books.carry, Ended: s.books.ended,
+		Directory: s.Directory, Locks: s.locks, Started: s.started, Number: s.number, Limits: s.limits, Carry: s.books.carry, Ended: s.books.ended,
 		Last: s.last, Counts: s.counts,
 	}
 	st.Counts.Upgrades++
@@ -334,7 +335,7 @@ func (s *supervisor) restore(fd string) error {
 		return err
 	}
 	s.started, s.number, s.limits, s.last, s.counts = st.Started, st.Number, st.Limits, st.Last, st.Counts
-	s.Directory, s.books.carry, s.books.ended = st.Directory, st.Carry, st.Ended
+	s.Directory, s.locks, s.books.carry, s.books.ended = st.Directory, st.Locks, st.Carry, st.Ended
 	s.served = true // or there would have been no upgrade
 	if st.Good != 0 {
 		s.good = restoreBuild(s.binary, take(st.Good))

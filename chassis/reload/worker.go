@@ -64,8 +64,10 @@ const (
 	crashFile = 4 // where its runtime writes when it crashes
 )
 
-// workerVar carries a worker's number and run directory.
-const workerVar = "CHASSIS_WORKER"
+const (
+	workerVar = "CHASSIS_WORKER" // carries a worker's number and run directory
+	locksVar  = "CHASSIS_LOCKS"  // carries the directory of its locks, where there is no run directory
+)
 
 // spawn starts worker number.
 func (s *supervisor) spawn(number int) (*worker, error) {
@@ -93,7 +95,7 @@ func (s *supervisor) spawn(number int) (*worker, error) {
 	}
 	cmd := exec.Command(path)
 	cmd.Args = s.Args
-	cmd.Env = append(systemd.Clean(s.Environ), fmt.Sprintf("%s=%d:%t:%s", workerVar, number, s.active == nil, s.dir()))
+	cmd.Env = append(systemd.Clean(s.Environ), fmt.Sprintf("%s=%d:%t:%s", workerVar, number, s.active == nil, s.dir()), locksVar+"="+s.locks)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
 	cmd.ExtraFiles = []*os.File{theirs, w}
 	// A group of its own, or Ctrl-C would reach it too.
