@@ -516,9 +516,7 @@ func TestSocketsOfTheServiceManagerAreFoundByNameThenByAddress(t *testing.T) {
 	if len(s.inherited) != 2 {
 		t.Errorf("a start that failed lost sockets: %+v", s)
 	}
-	f, err := os.Open(os.DevNull)
-	must(t, err)
-	s.adopt(socketName{"web", "tcp", "127.0.0.1:1"}, f)
+	s.adopt(socketName{"web", "tcp", "127.0.0.1:1"}, copied(t, byName))
 	if len(s.current) != 1 || !s.current[0].foreign {
 		t.Errorf("sockets %+v", s)
 	}
@@ -566,7 +564,7 @@ func TestTheServiceManagerKeepsWhatIsUsed(t *testing.T) {
 	s.sockets.current = []*socket{made}
 	s.store()
 	s.store() // it has it
-	if got := next(); !strings.Contains(got, "FDSTORE=1") || !strings.Contains(got, "FDNAME=http") {
+	if got := next(); !strings.Contains(got, "FDSTORE=1") || !strings.Contains(got, "FDNAME="+made.keptName()) {
 		t.Errorf("told %q", got)
 	}
 	s.sockets.current = nil

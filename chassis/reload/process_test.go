@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -289,6 +290,42 @@ func TestASocketOfTheServiceManagerIsUsedAndLeftBehind(t *testing.T) {
 	d.stop()
 	if _, err := os.Stat(d.socket()); err != nil {
 		t.Errorf("the service manager's socket was removed: %v", err)
+	}
+}
+
+func TestASocketThatWasKeptAtAnAddressOfBeforeIsNotUsed(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("sockets are kept by systemd only")
+	}
+	d := prepare(t, plan{})
+	before := d.socket() + "-before"
+	l, err := net.Listen("unix", before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	f, err := l.(*net.UnixListener).File()
+	if err := errors.Join(err, l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d.spawn(func(cmd *exec.Cmd) {
+		cmd.Args = []string{"sh", "-c", `LISTEN_PID=$$ exec "$0"`, d.program}
+		cmd.Path, err = exec.LookPath("sh")
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.Env = append(cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=kept l0 unix "+url.QueryEscape(before))
+	})
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := d.worker(); n != 1 {
+		t.Errorf("worker %d answers where the configuration says", n)
+	}
+	if _, err := net.Dial("unix", before); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the address of before is still there: %v", err)
+	}
+	d.stop()
+	if _, err := os.Stat(d.socket()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
 	}
 }
 

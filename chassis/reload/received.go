@@ -107,9 +107,13 @@ func (s *supervisor) heirWanted(w *worker) {
 // release closes the listeners when the service stops: while the supervisor has them open,
 // connections would be let in that nobody answers.
 func (s *supervisor) release() {
-	if s.stopping.IsZero() {
-		return
+	if !s.stopping.IsZero() {
+		s.letGo()
 	}
+}
+
+// letGo closes the listeners for good.
+func (s *supervisor) letGo() {
 	for name := range s.stored {
 		s.tell(s.notify.Remove(name)) // its copy lets clients in as well
 		delete(s.stored, name)
@@ -147,19 +151,20 @@ func (s *supervisor) store() {
 		return
 	}
 	for name, kept := range s.stored {
-		if !slices.Contains(s.sockets.current, kept) || kept.Name != name {
+		if !slices.Contains(s.sockets.current, kept) || kept.keptName() != name {
 			s.tell(s.notify.Remove(name))
 			delete(s.stored, name)
 		}
 	}
 	for _, sock := range s.sockets.current {
-		if sock.foreign || s.stored[sock.Name] == sock {
+		name := sock.keptName()
+		if sock.foreign || s.stored[name] == sock {
 			continue
 		}
-		if err := s.notify.Store(sock.Name, sock.file); err != nil {
-			s.log.Debug("the service manager does not keep descriptors", "error", err)
-			return
+		if err := s.notify.Store(name, sock.file); err != nil {
+			s.log.Warn("the service manager does not keep a socket, should the supervisor die", "name", sock.Name, "error", err)
+			continue
 		}
-		s.stored[sock.Name] = sock
+		s.stored[name] = sock
 	}
 }

@@ -40,7 +40,7 @@ func says(t *testing.T, log *bytes.Buffer, want string) {
 // jammed is a socket whose path cannot be removed.
 func jammed(t *testing.T) *socket {
 	t.Helper()
-	return &socket{socketName{"http", "unix", stuck(t, shortDir(t)+"/s")}, null(t), false}
+	return &socket{socketName: socketName{"http", "unix", stuck(t, shortDir(t)+"/s")}, file: null(t)}
 }
 
 func TestAWorkerThatReadsNothingLosesItsChannelAndWhatWasForIt(t *testing.T) {
@@ -203,9 +203,9 @@ func TestAServiceManagerThatIsGoneIsDoneWithout(t *testing.T) {
 	}
 	s.tell(s.notify.Stopping("draining"))
 	says(t, log, "telling the service manager")
-	s.sockets.current = []*socket{{socketName{"http", "tcp", "127.0.0.1:1"}, null(t), false}}
+	s.sockets.current = []*socket{{socketName: socketName{"http", "tcp", "127.0.0.1:1"}, file: null(t)}}
 	s.store()
-	if says(t, log, "does not keep descriptors"); len(s.stored) != 0 {
+	if says(t, log, "does not keep a socket"); len(s.stored) != 0 {
 		t.Errorf("stored %v", s.stored)
 	}
 }
@@ -265,7 +265,7 @@ func TestAReplacementThatCannotKeepItsDescriptorsIsGivenUp(t *testing.T) {
 	}
 	closed := null(t)
 	must(t, closed.Close())
-	s.sockets.current = []*socket{{socketName{"http", "tcp", ":1"}, closed, false}}
+	s.sockets.current = []*socket{{socketName: socketName{"http", "tcp", ":1"}, file: closed}}
 	refused(t, "a socket that was closed", s.replace(), "use of closed file")
 	k := &keeper{}
 	if fd := k.keep((*os.File)(nil)); fd != 0 || !errors.Is(k.err, os.ErrInvalid) {
@@ -309,9 +309,9 @@ func TestWhatTheSupervisorBeforeHasLeftMustMakeSense(t *testing.T) {
 	sock, err := bind(net.Listen, socketName{"http", "tcp", "127.0.0.1:0"})
 	must(t, err)
 	s = quiet(t, "NOTIFY_SOCKET="+shortDir(t)+"/gone")
-	must(t, s.restore(kept(t, state{Sockets: []socketState{{socketName: sock.socketName, FD: inherited(t, sock.file)}}})))
+	must(t, s.restore(kept(t, state{Sockets: []socketState{{socketName: sock.socketName, FD: inherited(t, sock.file), Stored: sock.keptName()}}})))
 	s.counts.Failed[ReasonExec]++ // although it was left without any
-	if len(s.sockets.current) != 1 || s.notify.Enabled() && s.stored["http"] != s.sockets.current[0] {
+	if len(s.sockets.current) != 1 || s.stored[sock.keptName()] != s.sockets.current[0] {
 		t.Errorf("current %v, stored %v", s.sockets.current, s.stored)
 	}
 	must(t, s.sockets.close(true))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -24,6 +25,51 @@ type socket struct {
 	socketName
 	file    *os.File
 	foreign bool // from the service manager, whose path it is to remove
+	kept    bool // of a supervisor that has died; the service manager has kept it for this one
+}
+
+// keptPrefix begins the names under which the service manager keeps sockets. It hands them in among
+// its own, which have other names.
+const keptPrefix = "kept "
+
+// keptName is the name under which the service manager keeps a socket: it tells all by which the
+// socket is found again.
+func (n socketName) keptName() string {
+	return keptPrefix + url.QueryEscape(n.Name) + " " + url.QueryEscape(n.Network) + " " + url.QueryEscape(n.Address)
+}
+
+// parseKept reads what keptName has written.
+func parseKept(text string) (n socketName, ok bool) {
+	rest, ok := strings.CutPrefix(text, keptPrefix)
+	fields := strings.Split(rest, " ")
+	if !ok || len(fields) != 3 {
+		return socketName{}, false
+	}
+	for i, to := range []*string{&n.Name, &n.Network, &n.Address} {
+		value, err := url.QueryUnescape(fields[i])
+		if err != nil {
+			return socketName{}, false
+		}
+		*to = value
+	}
+	return n, n.keptName() == text
+}
+
+// reachable reports whether clients can still find a socket: the path of one in the file system may
+// have been removed while nobody served.
+func (n socketName) reachable() bool {
+	if n.Network != "unix" || strings.HasPrefix(n.Address, "@") {
+		return true
+	}
+	_, err := os.Lstat(n.Address)
+	return err == nil
+}
+
+// is reports whether both are one socket.
+func (s *socket) is(f *os.File) bool {
+	a, err := s.file.Stat()
+	b, other := f.Stat()
+	return err == nil && other == nil && os.SameFile(a, b)
 }
 
 // fdOf is the descriptor of f, valid until f is closed. os.File.Fd would make it blocking, for the
@@ -81,7 +127,7 @@ type sockets struct {
 	listen    ListenFunc
 	current   []*socket
 	next      []opening
-	inherited []*socket // from the service manager, until somebody asks for them
+	inherited []*socket // from the service manager, until somebody asks for them; own ones until nobody has
 }
 
 // opening is a socket as the starting worker has asked for it: one of the current ones, maybe by
@@ -120,21 +166,32 @@ func (s *sockets) find(list []*socket, match func(*socket) bool) *socket {
 	return nil
 }
 
-// inherit takes what the service manager has opened for name: a socket of that name, or else one
-// at that address.
+// inherit takes what the service manager has kept for name, which is as exact as with one that is
+// current, or has opened for it: a socket of that name, or else one at that address.
 func (s *sockets) inherit(name socketName) *socket {
-	found := s.find(s.inherited, func(have *socket) bool { return have.Name == name.Name })
-	if found == nil {
-		found = s.find(s.inherited, func(have *socket) bool { return have.Address == boundAddress(name) })
+	for _, match := range []func(have *socket) bool{
+		func(have *socket) bool { return have.kept && have.socketName == name },
+		func(have *socket) bool { return have.kept && have.sameAddress(name) },
+		func(have *socket) bool { return have.foreign && have.Name == name.Name },
+		func(have *socket) bool { return have.foreign && have.Address == boundAddress(name) },
+	} {
+		if found := s.find(s.inherited, match); found != nil {
+			return s.pick(found)
+		}
 	}
-	s.inherited = slices.DeleteFunc(s.inherited, func(have *socket) bool { return have == found })
-	return found
+	return nil
+}
+
+// pick takes one of the inherited sockets.
+func (s *sockets) pick(one *socket) *socket {
+	s.inherited = without(s.inherited, one)
+	return one
 }
 
 // adopt makes f, which a worker that was taken over listens on, one of the current sockets. When
 // the service manager has handed it in as well, its own is the one.
 func (s *sockets) adopt(name socketName, f *os.File) {
-	sock := s.inherit(name)
+	sock := s.pick(s.find(s.inherited, func(have *socket) bool { return have.is(f) }))
 	if sock == nil {
 		sock = &socket{file: f}
 	} else {
@@ -147,7 +204,7 @@ func (s *sockets) adopt(name socketName, f *os.File) {
 // disown undoes adopt for all.
 func (s *sockets) disown() {
 	for _, have := range s.current {
-		if have.foreign {
+		if have.foreign || have.kept {
 			s.inherited = append(s.inherited, have)
 		} else {
 			_ = have.file.Close()
@@ -172,7 +229,7 @@ func boundAddress(name socketName) string {
 }
 
 // commit makes the sockets of the worker that has become ready the current ones, and closes those
-// that it did not ask for.
+// that it did not ask for, but for those that the service manager has opened.
 func (s *sockets) commit() error {
 	before := s.current
 	s.current = nil
@@ -181,6 +238,11 @@ func (s *sockets) commit() error {
 		s.current = append(s.current, o.socket)
 	}
 	s.next = nil
+	for _, have := range slices.Clone(s.inherited) {
+		if have.kept { // what the service had before
+			before = append(before, s.pick(have))
+		}
+	}
 	var errs []error
 	for _, old := range before {
 		if !slices.Contains(s.current, old) {
@@ -196,7 +258,7 @@ func (s *sockets) abandon() error {
 	for _, o := range s.next {
 		switch {
 		case slices.Contains(s.current, o.socket):
-		case o.socket.foreign:
+		case o.socket.foreign || o.socket.kept:
 			s.inherited = append(s.inherited, o.socket)
 		default:
 			errs = append(errs, o.socket.close(!usesPath(s.current, o.socket.Address)))

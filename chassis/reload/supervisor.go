@@ -104,7 +104,7 @@ type supervisor struct {
 	started  time.Time
 	number   int // of the last worker started
 	sockets  sockets
-	stored   map[string]*socket // what the service manager keeps, by name
+	stored   map[string]*socket // what the service manager keeps, by the names that it has for it
 	workers  []*worker          // living, the oldest first
 	starting *worker
 	active   *worker
@@ -182,6 +182,10 @@ func (s *supervisor) inheritSockets() error {
 		return err
 	}
 	for _, h := range handed {
+		if name, ok := parseKept(h.Name); ok {
+			s.inheritKept(h.Name, &socket{socketName: name, file: h.File, kept: true})
+			continue
+		}
 		sock := &socket{socketName: socketName{Name: h.Name}, file: h.File, foreign: true}
 		if l, err := net.FileListener(h.File); err == nil {
 			sock.Network, sock.Address = l.Addr().Network(), l.Addr().String()
@@ -194,6 +198,25 @@ func (s *supervisor) inheritSockets() error {
 		s.sockets.inherited = append(s.sockets.inherited, sock)
 	}
 	return nil
+}
+
+// inheritKept takes back what the service manager has kept of a supervisor that has died. That two
+// have one name means that it was not heard that the first is not used any more: neither is.
+func (s *supervisor) inheritKept(as string, sock *socket) {
+	_, twice := s.stored[as]
+	s.stored[as] = sock
+	if !twice && sock.reachable() {
+		s.sockets.inherited = append(s.sockets.inherited, sock)
+		return
+	}
+	first := s.sockets.find(s.sockets.inherited, func(have *socket) bool { return have.kept && have.socketName == sock.socketName })
+	for _, have := range []*socket{s.sockets.pick(first), sock} {
+		if have != nil {
+			_ = have.close(true) // it may be gone, which is why
+		}
+	}
+	s.tell(s.notify.Remove(as))
+	delete(s.stored, as)
 }
 
 // newSupervisor makes a supervisor that has not begun.
@@ -294,9 +317,7 @@ func (s *supervisor) over() bool {
 
 // finish releases everything.
 func (s *supervisor) finish() int {
-	if err := s.sockets.close(true); err != nil {
-		s.log.Warn("closing sockets", "error", err)
-	}
+	s.letGo()
 	for _, f := range s.stopped {
 		(*f)()
 	}

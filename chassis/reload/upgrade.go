@@ -48,8 +48,10 @@ type state struct {
 
 type socketState struct {
 	socketName
-	FD      int  `json:"fd"`
-	Foreign bool `json:"foreign"`
+	FD      int    `json:"fd"`
+	Foreign bool   `json:"foreign"`
+	Kept    bool   `json:"kept"`
+	Stored  string `json:"stored"` // how the service manager calls it; empty when that has no copy
 }
 
 type workerState struct {
@@ -274,11 +276,19 @@ func (s *supervisor) state(k *keeper) ([]byte, error) {
 		Last: s.last, Counts: s.counts,
 	}
 	st.Counts.Upgrades++
-	for _, sock := range s.sockets.current {
-		st.Sockets = append(st.Sockets, socketState{sock.socketName, k.keep(sock.file), sock.foreign})
-	}
-	for _, sock := range s.sockets.inherited {
-		st.Inherited = append(st.Inherited, socketState{sock.socketName, k.keep(sock.file), sock.foreign})
+	for _, list := range []struct {
+		from []*socket
+		to   *[]socketState
+	}{{s.sockets.current, &st.Sockets}, {s.sockets.inherited, &st.Inherited}} {
+		for _, sock := range list.from {
+			as := socketState{socketName: sock.socketName, FD: k.keep(sock.file), Foreign: sock.foreign, Kept: sock.kept}
+			for name, stored := range s.stored {
+				if stored == sock {
+					as.Stored = name
+				}
+			}
+			*list.to = append(*list.to, as)
+		}
 	}
 	for _, w := range s.workers {
 		ws := workerState{
@@ -343,15 +353,17 @@ func (s *supervisor) restore(fd string) error {
 	if s.counts.Failed == nil {
 		s.counts.Failed = map[Reason]uint64{}
 	}
-	for _, sock := range st.Sockets {
-		kept := &socket{sock.socketName, take(sock.FD), sock.Foreign}
-		s.sockets.current = append(s.sockets.current, kept)
-		if !kept.foreign && s.notify.Enabled() {
-			s.stored[kept.Name] = kept
+	for _, list := range []struct {
+		from []socketState
+		to   *[]*socket
+	}{{st.Sockets, &s.sockets.current}, {st.Inherited, &s.sockets.inherited}} {
+		for _, as := range list.from {
+			sock := &socket{socketName: as.socketName, file: take(as.FD), foreign: as.Foreign, kept: as.Kept}
+			*list.to = append(*list.to, sock)
+			if as.Stored != "" {
+				s.stored[as.Stored] = sock
+			}
 		}
-	}
-	for _, sock := range st.Inherited {
-		s.sockets.inherited = append(s.sockets.inherited, &socket{sock.socketName, take(sock.FD), sock.Foreign})
 	}
 	if st.Lock != 0 {
 		s.lock = take(st.Lock)
