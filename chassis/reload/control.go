@@ -52,16 +52,30 @@ func listenControl(dir string) (*net.UnixListener, error) {
 
 // listenPrivate opens a socket that only this user may connect to.
 func listenPrivate(path string) (*net.UnixListener, error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	l, err := bindPrivate(path)
 	if err != nil {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	// The directory keeps others out until then.
+	// For systems on which a socket has no mode before it has a path: there a run directory that others
+	// may search (0755) leaves them a moment, unless the umask does not.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// bindPrivate binds a socket whose path has the mode 0600 from the beginning, on Linux, where bind
+// takes the mode from the descriptor; anywhere else it has what the umask leaves.
+func bindPrivate(path string) (*net.UnixListener, error) {
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := private.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.UnixListener), nil
 }
 
 // serveControl answers commands until the listener is closed.

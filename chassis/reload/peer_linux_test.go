@@ -75,3 +75,16 @@ func TestAWorkerOfAnotherUserIsNotTakenOver(t *testing.T) {
 		t.Error("a connection that is closed has a process at its other end")
 	}
 }
+
+func TestASocketIsPrivateFromTheBeginning(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	path := shortDir(t) + "/s"
+	l, err := bindPrivate(path)
+	must(t, err)
+	defer l.Close()
+	info, err := os.Lstat(path)
+	must(t, err)
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("a socket that was just bound has mode %v, want 0600", mode)
+	}
+}
