@@ -1,0 +1,176 @@
+package peerbench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/tools/lossbench"
+)
+
+// Options say what is measured and how. The zero value of a field means its default.
+type Options struct {
+	Protocol Protocol // HTTP1 by default
+	Peers    []Peer   // the first is the base of the others
+	Rounds   int      // through all peers, 5 by default
+	// Duration is how long a server is measured in a round, 1 s by default, and Warmup how long it is
+	// loaded before, 300 ms by default.
+	Duration, Warmup time.Duration
+	// Rate is the requests a second that are offered; 0 saturates the server. Half, unless there is a
+	// Rate, makes it half of what the first peer answers when it is saturated.
+	Rate float64
+	Half bool
+	// ServerCPU and LoadCPU are the numbers of the processors. The same number is allowed, for machines
+	// that have one; then only times per request mean something.
+	ServerCPU, LoadCPU int
+	// Progress is called after each round; nil for nothing.
+	Progress func(round int)
+}
+
+func (o *Options) setDefaults() error {
+	set(&o.Protocol, HTTP1)
+	set(&o.Rounds, 5)
+	set(&o.Duration, time.Second)
+	set(&o.Warmup, 300*time.Millisecond)
+	if o.Progress == nil {
+		o.Progress = func(int) {}
+	}
+	if !slices.Contains(Protocols(), o.Protocol) {
+		return fmt.Errorf("unknown protocol %q: want one of %v", o.Protocol, Protocols())
+	}
+	if len(o.Peers) == 0 {
+		return errors.New("no peers to measure")
+	}
+	if o.Rounds < 0 || o.Duration < 0 || o.Warmup < 0 || o.Rate < 0 {
+		return errors.New("rounds, times and rate: want more than 0")
+	}
+	return nil
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// startEstimate is about how long a server takes to start and to be asked.
+const startEstimate = 100 * time.Millisecond
+
+// Estimate is about how long Run takes with o.
+func (o Options) Estimate() time.Duration {
+	if err := o.setDefaults(); err != nil {
+		return 0
+	}
+	return time.Duration(o.Rounds*len(o.Peers)) * (o.Duration + o.Warmup + startEstimate)
+}
+
+// A Sample is what a request took in one round, on average.
+type Sample struct {
+	Requests     int           // that were answered
+	Bad          int           // of them, with another answer than was wanted
+	Rate         float64       // answers a second
+	User, System time.Duration // processor time of the server, for one request
+	Allocs       float64       // objects on the heap, for one request; 0 when unknown
+	AllocBytes   float64       // that these took
+	Resident     int64         // bytes of memory that the server had in the end
+	P50, P99     time.Duration // from sending a request to its answer's end; 0 when saturated
+}
+
+// CPU is the processor time of one request.
+func (s Sample) CPU() time.Duration { return s.User + s.System }
+
+// Run measures, and returns what it has measured of complete rounds, also when ctx ends. Servers are started
+// for each sample afresh and killed after it. It is not to be called twice at a time.
+func Run(ctx context.Context, o Options) (r *Result, err error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "peerbench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := &bench{Options: o}
+	if o.Protocol == H2 {
+		if b.cert, b.key, err = lossbench.WriteCertificate(dir); err != nil {
+			return nil, err
+		}
+	}
+	if o.Half && o.Rate == 0 {
+		s, err := b.sample(ctx, dir, o.Peers[0], 0)
+		if err != nil {
+			return nil, err
+		}
+		b.Rate = s.Rate / 2
+	}
+	r = newResult(b.Options)
+	for round := range o.Rounds {
+		samples := make([]Sample, len(o.Peers))
+		for i := range o.Peers {
+			// Each round begins with another peer, so that none is always the first, or always
+			// just after the heaviest.
+			i = (i + round) % len(o.Peers)
+			if samples[i], err = b.sample(ctx, dir, o.Peers[i], b.Rate); err != nil {
+				return r, fmt.Errorf("round %d: %s: %w", round+1, o.Peers[i].Name, err)
+			}
+		}
+		r.add(samples)
+		o.Progress(round + 1)
+	}
+	return r, nil
+}
+
+type bench struct {
+	Options
+	cert, key string
+}
+
+// sample measures one server for one round.
+func (b *bench) sample(ctx context.Context, parent string, p Peer, rate float64) (s Sample, err error) {
+	at := Place{Cert: b.cert, Key: b.key}
+	if at.Dir, err = os.MkdirTemp(parent, ""); err != nil {
+		return s, err
+	}
+	// A log takes some ten megabytes a second.
+	defer func() { err = errors.Join(err, os.RemoveAll(at.Dir)) }()
+	addrs, err := lossbench.FreeAddrs(2)
+	if err != nil {
+		return s, err
+	}
+	at.Addr, at.Debug = addrs[0], addrs[1]
+	server, err := start(ctx, p, at, b.ServerCPU)
+	if err != nil {
+		return s, err
+	}
+	defer server.stop()
+	if err := check(ctx, b.Protocol, at.Addr); err != nil {
+		return s, err
+	}
+	l := load{protocol: b.Protocol, duration: b.Warmup, cpu: b.LoadCPU}
+	if _, err := l.run(ctx, at.Addr, at.Dir); err != nil {
+		return s, err
+	}
+	l.duration, l.rate = b.Duration, rate
+	var before, after usage
+	if err := errors.Join(server.heap(ctx, &before), server.kernel(&before)); err != nil {
+		return s, err
+	}
+	out, err := l.run(ctx, at.Addr, at.Dir)
+	if err != nil {
+		return s, err
+	}
+	if err := errors.Join(server.kernel(&after), server.heap(ctx, &after)); err != nil {
+		return s, err
+	}
+	n := out.requests
+	return Sample{
+		Requests: n, Bad: out.bad, Rate: float64(n) / out.span.Seconds(),
+		User: (after.user - before.user) / time.Duration(n), System: (after.system - before.system) / time.Duration(n),
+		Allocs: float64(after.mallocs-before.mallocs) / float64(n), AllocBytes: float64(after.bytes-before.bytes) / float64(n),
+		Resident: after.resident, P50: out.p50, P99: out.p99,
+	}, nil
+}
