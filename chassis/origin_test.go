@@ -138,3 +138,43 @@ func TestTheAdminListenerHasRulesOfItsOwn(t *testing.T) {
 		t.Errorf("a list that is not there: %v", err)
 	}
 }
+
+func TestThePROXYHeaderOfAConnectionNamesItsClient(t *testing.T) {
+	h := start(t, options{http: chassis.HTTPConfig{ACL: acl.Config{
+		TrustedProxies: []string{"127.0.0.1"}, ClientFrom: acl.FromProxy, Deny: []string{"192.0.2.66"},
+	}}}, serve(routes(map[string]chassis.Handler{"GET /who": who})))
+	const get = "GET /who HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
+	for header, want := range map[string]string{
+		"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n":          "127.0.0.1 for 192.0.2.7 trusted=true",
+		"PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n":      "127.0.0.1 for 2001:db8::7 trusted=true",
+		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00":              "127.0.0.1 for 127.0.0.1 trusted=true", // LOCAL: the proxy itself
+		"PROXY TCP4 192.0.2.66 192.0.2.1 4711 80\r\n":         "403",
+		"PROXY UNKNOWN\r\n":                                   "403",
+		"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80 and more\r\n": "", // closed without an answer
+		"": "",
+	} {
+		conn := h.dial()
+		if _, err := io.WriteString(conn, header+get+get); err != nil {
+			t.Fatal(err)
+		}
+		answers := bufio.NewReader(conn)
+		for range 2 { // all requests of the connection
+			res, err := http.ReadResponse(answers, nil)
+			if want == "" {
+				if err == nil {
+					t.Errorf("%q: answered with %d", header, res.StatusCode)
+				}
+				break
+			}
+			if err != nil {
+				t.Fatalf("%q: %v", header, err)
+			}
+			if a := read(res); a.body != want && fmt.Sprint(a.StatusCode) != want {
+				t.Errorf("%q: %d %s, want %s", header, a.StatusCode, a.body, want)
+			}
+		}
+		_ = conn.Close()
+	}
+	h.wantMetric(2, "connections_refused_total", "listener", "http", "reason", "proxy_header")
+	h.wantMetric(4, "requests_refused_total", "listener", "http", "reason", "acl")
+}

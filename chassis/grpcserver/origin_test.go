@@ -2,10 +2,13 @@ package grpcserver_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -61,3 +64,28 @@ func TestCallsHaveTheClientThatATrustedProxyNamesAndAreRefusedByIt(t *testing.T)
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func TestThePROXYHeaderOfAConnectionNamesTheClientOfItsCalls(t *testing.T) {
+	var origin request.Origin
+	e := back()
+	e.say = func(ctx context.Context, _ string) (string, error) {
+		origin = *request.OriginOf(ctx)
+		return "", nil
+	}
+	h := start(t, options{grpc: grpcserver.Config{ACL: acl.Config{TrustedProxies: []string{"127.0.0.1"}, ClientFrom: acl.FromProxy}},
+		dial: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+			if err == nil {
+				_, err = io.WriteString(c, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n")
+			}
+			return c, err
+		})}}, e)
+	for range 2 {
+		if _, err := h.say(metadata.AppendToOutgoingContext(t.Context(), "x-forwarded-for", "198.51.100.1"), ""); err != nil {
+			t.Fatal(err)
+		}
+		if origin.Client.String() != "192.0.2.7" || !origin.Peer.Addr().IsLoopback() || !origin.Trusted {
+			t.Errorf("%+v", origin)
+		}
+	}
+}
