@@ -34,7 +34,7 @@ type AdminConfig struct {
 	ACL acl.Config `config:"acl"`
 	// FlightRecorder keeps the execution trace of the last seconds for GET /debug/flightrecorder.
 	// It can be started there as well, with POST.
-	FlightRecorder bool `config:"flight_recorder" doc:"keep an execution trace of the last seconds; costs 1 to 2 % of the CPU"`
+	FlightRecorder bool `config:"flight_recorder" doc:"keep an execution trace of the last seconds, which costs a little all the time"`
 }
 
 // SetDefaults fills what is zero.
