@@ -87,7 +87,9 @@ func (s *Service) refused(name string, guard *acl.Guard, r drain.Refusal) {
 		client, _ = guard.Check(guard.Recall(r.Peer, r.Note), nil, "/")
 	}
 	if r.Reason != drain.ReasonClient {
-		rec := accesslog.Record{Peer: addrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Listener: name}
+		rec := accesslog.Record{
+			Peer: addrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Server: s.name, Listener: name,
+		}
 		if r.Reason == drain.ReasonTimeout {
 			rec.Status = http.StatusRequestTimeout // what httpd logs for it; the client is told nothing
 		}

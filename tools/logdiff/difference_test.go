@@ -39,20 +39,28 @@ var differences = []difference{
 	{"(request [1-9] of .*|HTTP/1.0, not kept alive|closed in capitals)", []string{"%k"}, "httpd counts a request that closes the connection as if it were the one before; its manual says otherwise"},
 }
 
-// onlyHTTPD are requests that never reach a handler: net/http refuses or answers them by itself.
-var onlyHTTPD = []difference{
+// told are the fields that the line of a request has which never reached a handler: who, and what stood
+// in the first line.
+var told = []string{"%h", "%a", "%r", "%v"}
+
+// refused are requests that never reach a handler: net/http refuses or answers them by itself. Their
+// lines tell no more than told.
+var refused = []difference{
 	{requests: "target (/%|/%zz|/%4)", why: "refused before the handler: 400, a percent sign with nothing to decode"},
 	{requests: "target \\?x", why: "refused before the handler: 400, a target without a path"},
 	{requests: "method G.T", why: "refused before the handler: 400, no token"},
-	{requests: "version .*|no version", why: "refused before the handler: 400 or 505, and HTTP/0.9, which httpd still speaks"},
-	{requests: "(spaces|a tab) between|a space (behind|in front|in the target)|an empty line in front", why: "refused before the handler: 400, not quite a request line"},
+	{"version ( of a HEAD)?", []string{"%r"}, "refused before the handler: 400; the line is logged as it came, httpd leaves the space behind it out"},
+	{requests: "version .+|no version", why: "refused before the handler: 400 or 505, and HTTP/0.9, which httpd still speaks"},
+	{"(spaces|a tab) between|a space (behind|in front|in the target)", []string{"%r"}, "refused before the handler: 400; the line is logged as it came, httpd's is made of its parts"},
+	{requests: "an empty line in front", why: "refused before the handler: 400"},
 	{requests: "OPTIONS \\*", why: "answered before the handler: net/http does so for the server as a whole"},
 	{requests: "host (a b|a/b|a\"b|a\\\\b|ex.*mple|user@host)|no host|two hosts", why: "refused before the handler: 400, not one host"},
 	{requests: "header (Referer|User-Agent|Accept|X-Multi|Content-Type): (del|bell|esc|nul)(?s:.*)", why: "refused before the handler: 400, a control byte in a header"},
 	{requests: "a (length .*|quote in the name|comma in the name|space in the name|space before the colon|header without a (colon|name)|header named in Latin-1|NUL in the name|bare carriage return)|two lengths", why: "refused before the handler: 400, no header"},
 	{requests: "an unknown coding", why: "refused before the handler: 501"},
 	{requests: "an expectation nobody knows", why: "refused before the handler: 417"},
-	{requests: "a (control byte|NUL|DEL) in the target|TLS|one word", why: "refused before the handler: 400, no request line"},
+	{requests: "a (control byte|DEL) in the target|TLS|one word", why: "refused before the handler: 400, no request line"},
+	{"a NUL in the target", []string{"%r"}, "refused before the handler: 400; for httpd the line ends there"},
 }
 
 // onlyService are requests whose lines httpd writes without the request: it refuses their request line
@@ -61,11 +69,12 @@ var onlyService = []difference{
 	{requests: "target (/hello\\.txt\\?a=1&b=2#c|http://games\\.test/a%20b\\.txt\\?y#z)", why: "httpd refuses fragments: 400"},
 	{requests: "target http://user.*", why: "httpd refuses users in targets: 400"},
 	{requests: "target (\\*|urn:x:y|games\\.test:80)|CONNECT /", why: "httpd refuses these forms of target: 400"},
+	{requests: "words", why: "httpd refuses the line: 400"},
 }
 
 // neither are requests of which httpd's line tells no number and the service has none.
 var neither = []difference{
-	{requests: "target hello\\.txt|words", why: "refused by both: 400"},
+	{requests: "target hello\\.txt", why: "refused by both: 400"},
 }
 
 func (d difference) explains(name string) bool {
