@@ -80,6 +80,7 @@ type conn struct {
 	// movable: another process can go on with it.
 	movable bool
 	proto   atomic.Int32
+	patient atomic.Bool          // adopted, and nothing read: the idle timeout counts, not the header timeout
 	ctx     context.Context      // of the connection; set before it is read from
 	secured *tls.ConnectionState // set by the handshake, in the first Read
 	// unread: the preface is to be read before anything else. note is what it gave, and not nil
@@ -99,8 +100,7 @@ type conn struct {
 	empty    bool // nothing is kept in net/http's buffer; while reading
 	reading  bool
 	aside    bool // the read under way is net/http's beside a handler, which looks whether the client leaves
-	woken    bool // the read deadline is ours, to wake a read
-	patient  bool // adopted, and nothing read: the idle timeout counts, not the header timeout
+	woken    bool // the drain has ended the read under way
 	hijacked bool
 	giving   bool // Close is giving it away
 	closed   bool
@@ -110,7 +110,6 @@ type conn struct {
 	taken    func() error // to be called before anything is read; nil when it was, or need not be
 	disowned bool         // it is another process's
 	order    *order       // under which fate was decided
-	deadline time.Time    // for reading, as net/http wants it
 	since    time.Time    // when it became idle, if that was during a drain
 	late     bool         // the last read took too long
 	served   uint64       // requests, of HTTP/1
@@ -139,12 +138,12 @@ func own(c net.Conn) *conn {
 
 // wrap makes a conn of raw.
 func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
-	c := &conn{server: s, clean: true, patient: adopted}
+	c := &conn{server: s, clean: true}
 	if p, ok := raw.(promised); ok {
 		raw, c.note, c.taken = p.Conn, p.note, p.taken
 	}
 	c.raw = raw
-	c.wire.Conn, c.wire.within = raw, s.entry.WriteTimeout
+	c.wire.open(raw, s.entry.WriteTimeout)
 	c.stream = &c.wire
 	if s.entry.Preface == nil && c.note == nil {
 		c.note = []byte{}
@@ -160,8 +159,8 @@ func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 		c.proto.Store(http1)
 	}
 	if adopted {
-		c.deadline = after(positive(s.http.IdleTimeout, s.http.ReadTimeout))
-		_ = raw.SetReadDeadline(c.deadline)
+		c.patient.Store(true)
+		_ = c.wire.SetReadDeadline(after(positive(s.http.IdleTimeout, s.http.ReadTimeout)))
 	}
 	return c
 }
@@ -274,6 +273,7 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 	c.reading = false
 	if c.woken && len(p) == 0 && timedOut(err) {
 		c.woken = false
+		c.wire.reader.resume()
 		c.broken = errLeaves
 		return 0, errLeaves
 	}
@@ -304,16 +304,18 @@ func (c *conn) arrived(n int) {
 	if c.woken {
 		c.woken = false
 		c.fate = stay
-		_ = c.raw.SetReadDeadline(c.deadline)
+		c.wire.reader.resume()
 	}
-	if c.patient && n > 0 {
-		c.patient = false
-		c.deadline = after(positive(c.server.http.ReadHeaderTimeout, c.server.http.ReadTimeout))
-		_ = c.raw.SetReadDeadline(c.deadline)
+	if n > 0 && c.patient.Load() {
+		c.patient.Store(false)
+		_ = c.wire.SetReadDeadline(after(positive(c.server.http.ReadHeaderTimeout, c.server.http.ReadTimeout)))
 	}
 }
 
 func timedOut(err error) bool {
+	if err == nil || err == io.EOF {
+		return false
+	}
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }
@@ -343,7 +345,7 @@ func (c *conn) decide(o *order, now time.Time) bool {
 	}
 	idle, possible := now.Sub(since), o.canGive(c)
 	least := o.Min
-	if o.Min > 0 && !c.begun && !c.patient {
+	if o.Min > 0 && !c.begun && !c.patient.Load() {
 		least = max(least, c.server.fresh)
 	}
 	switch {
@@ -368,7 +370,7 @@ func (c *conn) wake(o *order, now time.Time) {
 	defer c.mu.Unlock()
 	if c.reading && c.clean && !c.aside && !c.woken && c.decide(o, now) {
 		c.woken = true
-		_ = c.raw.SetReadDeadline(past)
+		c.wire.reader.wake()
 	}
 }
 
@@ -401,23 +403,18 @@ func (c *conn) Write(p []byte) (int, error) {
 // SetDeadline is what net/http ends a hijacked connection's deadlines with: who has it may write
 // to what NetConn returns, where nothing sets others.
 func (c *conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetWriteDeadline(t), c.wire.restart(t), c.SetReadDeadline(t))
+	err := errors.Join(c.SetWriteDeadline(t), c.wire.restart(t), c.SetReadDeadline(t))
+	c.wire.reader.renew()
+	return err
 }
 
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.wire.SetWriteDeadline(t) }
 
-// SetReadDeadline keeps t for later while the deadline is ours.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.patient {
+	if c.patient.Load() {
 		return nil
 	}
-	c.deadline = t
-	if c.woken {
-		return nil
-	}
-	return c.raw.SetReadDeadline(t)
+	return c.wire.SetReadDeadline(t)
 }
 
 // Close gives c away if that is its fate.
@@ -441,7 +438,7 @@ func (c *conn) Close() error {
 		return c.giveAway()
 	}
 	if linger && c.CloseWrite() == nil {
-		_ = c.raw.SetReadDeadline(time.Now().Add(lingerFor))
+		_ = c.wire.SetReadDeadline(time.Now().Add(lingerFor))
 		_, _ = io.Copy(io.Discard, c.stream)
 	}
 	defer c.gone()

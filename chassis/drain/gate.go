@@ -44,7 +44,8 @@ func NewGate(l net.Listener, e Entry) *Gate {
 	g := newGate(e)
 	g.l = l
 	g.wrap = func(c net.Conn, _ bool) (net.Conn, net.Conn) {
-		p := &passage{wire: wire{Conn: c, within: e.WriteTimeout}, gate: g, unread: e.Preface != nil}
+		p := &passage{gate: g, unread: e.Preface != nil}
+		p.wire.open(c, e.WriteTimeout)
 		if _, ok := fileSink(c); ok {
 			return p, filePassage{p}
 		}

@@ -30,7 +30,7 @@ func (p *passage) Read(b []byte) (int, error) {
 			p.gate.entry.refused(Refusal{Peer: p.Conn.RemoteAddr(), Reason: ReasonPreface, Err: err})
 		}
 		p.said.Store(&note)
-		_ = p.Conn.SetReadDeadline(p.limit())
+		p.wire.reader.renew()
 	}
 	if p.broken != nil {
 		return 0, p.broken

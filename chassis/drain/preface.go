@@ -17,7 +17,10 @@ func Note(ctx context.Context) []byte {
 }
 
 // prefaced is a conn whose preface is being read: what is below TLS.
-type prefaced struct{ *conn }
+type prefaced struct {
+	*conn
+	deadline time.Time // for reading, that net/http has set
+}
 
 func (p prefaced) Read(b []byte) (int, error) {
 	n, err := p.wire.Read(b)
@@ -39,17 +42,16 @@ func (p prefaced) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets t unless another comes first.
 func (p prefaced) SetReadDeadline(t time.Time) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.woken || p.patient || !p.deadline.IsZero() && (t.IsZero() || t.After(p.deadline)) {
-		return nil
+	if ours := p.deadline; !p.patient.Load() && (ours.IsZero() || !t.IsZero() && t.Before(ours)) {
+		return p.wire.SetReadDeadline(t)
 	}
-	return p.raw.SetReadDeadline(t)
+	return nil
 }
 
 // readPreface is done before the first byte of a request, or of TLS, is read.
 func (c *conn) readPreface() error {
-	note, err := c.server.entry.Preface(prefaced{c})
+	deadline := c.wire.reader.deadline()
+	note, err := c.server.entry.Preface(prefaced{c, deadline})
 	if err != nil {
 		if c.leaving() && timedOut(err) {
 			return err // nothing of it was read
@@ -60,10 +62,7 @@ func (c *conn) readPreface() error {
 	defer c.mu.Unlock()
 	c.note, c.unread = append([]byte{}, note...), false
 	c.clean = true
-	if c.woken {
-		return nil
-	}
-	return c.raw.SetReadDeadline(c.deadline)
+	return c.wire.SetReadDeadline(deadline)
 }
 
 // end has net/http close c without an answer, because of err.

@@ -21,6 +21,7 @@ const leastRate = 240
 // times within.
 type wire struct {
 	net.Conn
+	reader reader
 	within time.Duration // how long the peer may take nothing, or too little, of a write
 	in     atomic.Int64  // bytes read
 	out    atomic.Int64  // bytes written
@@ -29,8 +30,14 @@ type wire struct {
 	foreign atomic.Bool // it is not ours
 }
 
+// open makes w the wire of c.
+func (w *wire) open(c net.Conn, within time.Duration) {
+	w.Conn, w.within = c, within
+	w.reader.conn, w.reader.epoch = c, time.Now()
+}
+
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
+	n, err := w.reader.Read(p)
 	w.in.Add(int64(n))
 	return n, err
 }
@@ -87,6 +94,9 @@ func (w *wire) SetWriteDeadline(t time.Time) error {
 	w.foreign.Store(!t.IsZero())
 	return w.restart(t)
 }
+
+// SetReadDeadline sets when reads end, the one under way as well.
+func (w *wire) SetReadDeadline(t time.Time) error { return w.reader.SetReadDeadline(t) }
 
 // restart sets a deadline that is none of ours.
 func (w *wire) restart(t time.Time) error {
