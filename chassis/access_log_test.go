@@ -158,9 +158,13 @@ func TestPrivacyHidesAddressesAndQueries(t *testing.T) {
 	}
 	_, err := try(t, options{
 		settings: func(s *chassis.Settings) { s.AccessLog.Privacy = "hmac" },
-		world:    func(w *chassis.World) { w.Rand = strings.NewReader("too little") },
+		world:    func(w *chassis.World) { w.Rand = strings.NewReader("thirty-two bytes for request ids, and too little") },
 	}, serve(routes(nil)))
 	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "access_log.privacy_key: make one") {
+		t.Errorf("without randomness for a key: %v", err)
+	}
+	_, err = try(t, options{world: func(w *chassis.World) { w.Rand = strings.NewReader("too little") }}, serve(routes(nil)))
+	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "ids of requests") {
 		t.Errorf("without randomness: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
@@ -107,7 +108,7 @@ func (ex *exchange) connState(r *http.Request) accesslog.ConnState {
 func (ex *exchange) end(r *http.Request) {
 	ex.Release()
 	e := ex.endpoint
-	took := e.service.world.Clock.Now().Sub(ex.start)
+	took := clock.Since(e.service.world.Clock, ex.start)
 	e.inFlight.Dec()
 	status, bytes := int(ex.status), ex.bytes
 	if status == 0 && !ex.aborted {
@@ -116,7 +117,10 @@ func (ex *exchange) end(r *http.Request) {
 	if r.Method == http.MethodHead {
 		bytes = 0 // handlers write a body, net/http keeps it
 	}
-	e.service.metrics.Route(e.name, ex.Route, r.Method).ObserveAnswer(ex.observed(status, took, bytes))
+	if ex.metrics == nil {
+		ex.metrics = e.service.metrics.Route(e.name, ex.Route, r.Method)
+	}
+	ex.metrics.ObserveAnswer(ex.observed(status, took, bytes))
 	rec := ex.record(r)
 	rec.Status, rec.Bytes, rec.Duration, rec.Response, rec.Conn = status, bytes, took, ex.Header(), ex.connState(r)
 	if e.service.logs.reuse {

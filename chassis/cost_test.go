@@ -2,10 +2,13 @@ package chassis_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -41,6 +44,59 @@ func TestTheChainTakesLittleMemoryOfARequest(t *testing.T) {
 	}
 	if chassis.ExchangeSize > chassis.MaxExchangeSize {
 		t.Errorf("an exchange has %d bytes; the next size that is allocated is beyond %d", chassis.ExchangeSize, chassis.MaxExchangeSize)
+	}
+}
+
+// objects is how many objects the process allocates for a request that the server at addr answers with
+// "hello" in the end.
+func objects(t *testing.T, addr string) float64 {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const warm, requests = 200, 2000
+	request, buf := []byte("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"), make([]byte, 4096)
+	var before, after runtime.MemStats
+	for i := range warm + requests {
+		if i == warm {
+			runtime.ReadMemStats(&before)
+		}
+		if _, err := c.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(buf); err != nil || !bytes.HasSuffix(buf[:n], []byte("hello")) {
+			t.Fatalf("answer %q, %v", buf[:n], err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / requests
+}
+
+func TestAServerAllocatesLittleMoreThanABareOne(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has sync.Pool forget things")
+	}
+	hello := []byte("hello")
+	answer := func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/plain")
+		_, err := w.Write(hello)
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) { _ = answer(w, r) })
+	bare := httptest.NewServer(mux)
+	defer bare.Close()
+	h := start(t, options{world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard }}, serve(routes(map[string]chassis.Handler{"GET /hello": answer})))
+	conn := h.dial()
+	addr := conn.RemoteAddr().String()
+	conn.Close()
+	// The exchange and the copy of the request that has it for its context; less, now and then, the error that
+	// ends the read beside the handler.
+	most := objects(t, bare.Listener.Addr().String()) + 2.5
+	if got := objects(t, addr); got > most {
+		t.Errorf("%.2f objects a request, want %.2f at most", got, most)
 	}
 }
 

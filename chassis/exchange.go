@@ -6,7 +6,9 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
@@ -27,8 +29,11 @@ type exchange struct {
 	failed   *failure.Error // what was answered instead of a result
 	body     *body          // of the request, when it has one
 	start    time.Time
-	gate     unmatched // of the router
+	metrics  *kpi.Route // that the router has found for it
+	refused  int32      // status by which the router's mux has refused it
 	id       [request.IDLen]byte
+	gated    bool // its router has seen it
+	matched  bool // a pattern of its router
 	aborted  bool // the answer was cut off
 	streams  bool // it takes as long as the caller listens
 }
@@ -119,9 +124,17 @@ func (ex *exchange) intercept(r *http.Request, route string) error {
 	return s.world.Intercept(r.Context(), Call{Listener: ex.endpoint.name, Method: r.Method, Route: route})
 }
 
+// begun is a time that the service's clock has just told, on the machine's, which deadlines are by.
+func (s *Service) begun(now time.Time) time.Time {
+	if s.world.Clock == clock.Real() {
+		return now
+	}
+	return time.Now()
+}
+
 // limit applies the bounds of the route: size of the body, time of the handler.
-func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()) {
-	cfg := &ex.endpoint.cfg
+func (ex *exchange) limit(r *http.Request, options *route) (*http.Request, func()) {
+	cfg, s := &ex.endpoint.cfg, ex.endpoint.service
 	if r.Body != nil && r.Body != http.NoBody {
 		size := cfg.MaxBody
 		if options.maxBody != 0 {
@@ -146,7 +159,7 @@ func (ex *exchange) limit(r *http.Request, options route) (*http.Request, func()
 	if options.timeout != 0 {
 		most = options.timeout
 	}
-	if most <= 0 || ex.Parent == nil || ex.Bound(most) {
+	if most <= 0 || ex.Parent == nil || ex.BoundFrom(s.begun(ex.start), most) {
 		return r, nothing
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), most)

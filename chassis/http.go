@@ -216,7 +216,7 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	// An adopted handler is one route.
 	ex.Route = "/"
-	limited, done := ex.limit(r, route{})
+	limited, done := ex.limit(r, new(route))
 	defer done()
 	if err := ex.intercept(limited, ex.Route); err != nil {
 		ex.fail(w, limited, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -150,13 +151,17 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 	if world.Log == nil {
 		world.Log = newLogger(settings.Log, world.Stderr)
 	}
+	var seed [32]byte
+	if _, err := io.ReadFull(world.Rand, seed[:]); err != nil {
+		return nil, fmt.Errorf("read randomness for the ids of requests: %w", err)
+	}
 	s := &Service{
 		name:     name,
 		settings: settings,
 		world:    world,
 		config:   set,
 		log:      world.Log.Named(name),
-		ids:      request.NewSource(world.Rand),
+		ids:      request.NewSource(seed),
 		registry: prometheus.NewRegistry(),
 		started:  time.Now(),
 		leaving:  make(chan struct{}),

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 func TestAServiceGoesThroughItsStatesInOrder(t *testing.T) {
@@ -432,8 +433,11 @@ func TestTheServiceGetsClockRandomnessAndNameFromItsHost(t *testing.T) {
 	if h.s.Name() != "test" || h.s.Clock() == nil || h.s.Dry() {
 		t.Errorf("name %q, clock %v, dry %v", h.s.Name(), h.s.Clock(), h.s.Dry())
 	}
-	if id := h.get("/").Header.Get("X-Request-Id"); !strings.HasSuffix(id, "-7000-8000-000000000000") {
-		t.Errorf("request id %q is not made of the given randomness", id)
+	var want [request.IDLen]byte
+	request.NewSource([32]byte{}).PutID(&want, time.Now())
+	const random = len("017f22e2-79b0-") // begins here
+	if id := h.get("/").Header.Get("X-Request-Id"); len(id) != len(want) || id[random:] != string(want[random:]) {
+		t.Errorf("request id %q is not made of the given randomness, as %s is", id, want)
 	}
 	quiet := chassis.Spec[conf]{Name: "quiet", Setup: func(_ context.Context, s *chassis.Service, _ conf) error {
 		if s.Rand() == nil || s.Clock() == nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
+	"github.com/seed-754044b3/roadworthy/internal/heap"
 )
 
 // Main runs spec as a daemon and exits the process: 0 after a stop that was asked for, 1 when
@@ -33,8 +34,9 @@ import (
 // reload tells more. SIGTERM or SIGINT drains; a second one, 100 ms later or more, exits at once,
 // with 1. With the flag -inprocess, and on other systems, the service runs in this process.
 //
-// Main owns the process: it also points log/slog and package log at the service's log, and
-// sets the memory limit to 90 % of the container's unless GOMEMLIMIT says otherwise.
+// Main owns the process: it also points log/slog and package log at the service's log,
+// sets the memory limit to 90 % of the container's unless GOMEMLIMIT says otherwise, and keeps the
+// garbage collector from running before the heap has [Settings].HeapFloor, unless GOGC says when.
 func Main[C any](spec Spec[C]) {
 	world := World{Stdout: os.Stdout, Stderr: os.Stderr}
 	p := process{program: spec.Name + "d", args: os.Args[1:], env: os.Environ(), own: ownProcess, life: stopSignals}
@@ -95,6 +97,9 @@ func ownProcess(s *Service) {
 	if limit, err := memlimit.Set(); err == nil && limit < math.MaxInt64 {
 		// Not more than debug: a start-up that fails is to print one line.
 		s.log.Debug("memory limit of the process", zap.Int64("bytes", limit))
+	}
+	if floor := s.settings.HeapFloor; os.Getenv("GOGC") == "" {
+		heap.Keep(int64(floor))
 	}
 }
 

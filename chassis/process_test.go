@@ -49,7 +49,7 @@ func slow(_ context.Context, s *chassis.Service, c gameConf) error {
 			}
 			<-chassis.Draining(r.Context())
 			_, err := bufio.NewReader(os.Stdin).ReadString('\n')
-			fmt.Fprintf(w, "done, limit %d", debug.SetMemoryLimit(-1))
+			fmt.Fprintf(w, "done, limit %d, GOGC %d", debug.SetMemoryLimit(-1), debug.SetGCPercent(-1))
 			return err
 		},
 	}))
@@ -126,7 +126,7 @@ func (p *process) request(t *testing.T) *http.Response {
 }
 
 func TestSIGTERMFinishesWhatIsUnderWayAndExitsWithZero(t *testing.T) {
-	p := launch(t, "slow", "GOMEMLIMIT=123MiB")
+	p := launch(t, "slow", "GOMEMLIMIT=123MiB", "GOGC=77")
 	res := p.request(t)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestSIGTERMFinishesWhatIsUnderWayAndExitsWithZero(t *testing.T) {
 	if _, err := io.WriteString(p.stdin, "go on\n"); err != nil {
 		t.Fatal(err)
 	}
-	if a := read(res); a.body != fmt.Sprintf("done, limit %d", 123<<20) || a.err != nil {
+	if a := read(res); a.body != fmt.Sprintf("done, limit %d, GOGC 77", 123<<20) || a.err != nil {
 		t.Errorf("the request under way got %q, %v", a.body, a.err)
 	}
 	if code := p.end(); code != 0 {
@@ -190,4 +190,32 @@ func TestAFailingSetupExitsWithOneLine(t *testing.T) {
 	if code := p.end(); code != 1 || p.seen.String() != "gamed: no journal\n" {
 		t.Errorf("exit code %d:\n%s", code, p.seen.String())
 	}
+}
+
+func TestTheHeapOfAProcessHasAFloor(t *testing.T) {
+	for env, want := range map[string]func(gogc int) bool{
+		"GAME_HEAP_FLOOR=16MiB": func(gogc int) bool { return gogc > 200 },
+		"GAME_HEAP_FLOOR=4MiB":  func(gogc int) bool { return gogc == 100 },
+	} {
+		p := launch(t, "slow", env)
+		res := p.request(t)
+		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(p.stdin, "go on\n"); err != nil {
+			t.Fatal(err)
+		}
+		var limit, gogc int
+		if a := read(res); a.err != nil || scan(a.body, &limit, &gogc) != nil || !want(gogc) {
+			t.Errorf("%s: %q, %v", env, a.body, a.err)
+		}
+		if code := p.end(); code != 0 {
+			t.Errorf("exit code %d:\n%s", code, p.seen.String())
+		}
+	}
+}
+
+func scan(body string, limit, gogc *int) error {
+	_, err := fmt.Sscanf(body, "done, limit %d, GOGC %d", limit, gogc)
+	return err
 }

@@ -3,10 +3,12 @@ package chassis
 import (
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
 
 // Handler answers a request or returns why it cannot. An error is answered, logged and counted
@@ -43,6 +45,29 @@ type route struct {
 	streams bool
 	maxBody config.Size
 	timeout time.Duration
+	seen    atomic.Pointer[observer]
+}
+
+// observer is where requests of a route are counted that come by one listener with one method.
+type observer struct {
+	endpoint *endpoint
+	method   string
+	metrics  *kpi.Route
+}
+
+// observer finds where ex is counted. Only the first of a route is kept, which with most is the only
+// one: to find it anew takes longer than to count.
+func (o *route) observer(ex *exchange, method string) *kpi.Route {
+	seen := o.seen.Load()
+	if seen != nil && seen.endpoint == ex.endpoint && seen.method == method {
+		return seen.metrics
+	}
+	e := ex.endpoint
+	m := e.service.metrics.Route(e.name, ex.Route, method)
+	if seen == nil {
+		o.seen.CompareAndSwap(nil, &observer{e, method, m})
+	}
+	return m
 }
 
 // Stream exempts a route from the handler's deadline: it answers for as long as both sides
@@ -60,14 +85,12 @@ func Timeout(d time.Duration) RouteOption { return func(r *route) { r.timeout = 
 // Handle has h answer what matches pattern. A pattern that is malformed or in conflict with
 // another one panics, as in [http.ServeMux.Handle].
 func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
-	var options route
+	options := new(route)
 	for _, o := range opts {
-		o(&options)
+		o(options)
 	}
 	rt.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		g := w.(*unmatched)
-		g.matched = true
-		w = g.ResponseWriter
+		w = w.(gate).pass()
 		ex := exchangeOf(w, r)
 		if ex == nil {
 			// Served without the chassis, in a test of a handler.
@@ -77,6 +100,7 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 			return
 		}
 		ex.Route = pattern
+		ex.metrics = options.observer(ex, r.Method)
 		r, done := ex.limit(r, options)
 		defer done()
 		err := ex.intercept(r, pattern)
@@ -126,46 +150,58 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) { rt.handler
 
 // route has the handler answer whose pattern matches.
 func (rt *Router) route(w http.ResponseWriter, r *http.Request) {
-	var g *unmatched
-	if ex, ok := w.(*exchange); ok && ex.gate.ResponseWriter == nil {
-		g = &ex.gate
-	} else {
-		g = new(unmatched) // inside of middleware, or of another router
+	if ex, ok := w.(*exchange); ok && !ex.gated {
+		ex.gated = true
+		rt.mux.ServeHTTP((*atGate)(ex), r)
+		rt.refuse(w, r, ex.matched, ex.refused)
+		return
 	}
-	g.ResponseWriter = w
+	g := &unmatched{ResponseWriter: w} // inside of middleware, or of another router
 	rt.mux.ServeHTTP(g, r)
-	if g.matched || g.status == 0 {
+	rt.refuse(w, r, g.matched, g.status)
+}
+
+// refuse answers for the mux what it has refused with status.
+func (rt *Router) refuse(w http.ResponseWriter, r *http.Request, matched bool, status int32) {
+	if matched || status == 0 {
 		return
 	}
 	var err *failure.Error
-	switch g.status {
+	switch status {
 	case http.StatusNotFound:
 		err = failure.UnknownRoute.With("path", failure.Safe(r.URL.Path))
 	case http.StatusMethodNotAllowed:
 		err = failure.MethodNotAllowed.With("method", failure.Safe(r.Method)).With("allowed", failure.Safe(w.Header().Get("Allow")))
 	default:
-		err = failure.Malformed.With("status", int(g.status))
+		err = failure.Malformed.With("status", int(status))
 	}
 	Fail(w, r, err)
 }
 
-// unmatched stands between the mux and the response: it lets the answers of registered
-// handlers and redirects through and keeps the mux's own plain-text refusals back.
+// gate stands between the mux and the response: it lets the answers of registered handlers and
+// redirects through and keeps the mux's own plain-text refusals back.
+type gate interface {
+	http.ResponseWriter
+	// pass says that a pattern has matched, and returns what its handler answers on.
+	pass() http.ResponseWriter
+}
+
+// unmatched is a gate.
 type unmatched struct {
 	http.ResponseWriter
 	status  int32 // a refusal of the mux
 	matched bool
 }
 
+func (u *unmatched) pass() http.ResponseWriter {
+	u.matched = true
+	return u.ResponseWriter
+}
+
 func (u *unmatched) WriteHeader(status int) {
-	if status >= 400 {
-		u.status = int32(status)
-		h := u.Header()
-		h.Del("Content-Type")
-		h.Del("X-Content-Type-Options")
-		return
+	if !refusal(u, status, &u.status) {
+		u.ResponseWriter.WriteHeader(status)
 	}
-	u.ResponseWriter.WriteHeader(status)
 }
 
 func (u *unmatched) Write(b []byte) (int, error) {
@@ -173,6 +209,41 @@ func (u *unmatched) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return u.ResponseWriter.Write(b)
+}
+
+// refusal says whether status is one, which it keeps in refused.
+func refusal(w http.ResponseWriter, status int, refused *int32) bool {
+	if status < 400 {
+		return false
+	}
+	*refused = int32(status)
+	h := w.Header()
+	h.Del("Content-Type")
+	h.Del("X-Content-Type-Options")
+	return true
+}
+
+// atGate is an exchange as its own gate, so that it takes no memory.
+type atGate exchange
+
+func (g *atGate) pass() http.ResponseWriter {
+	g.matched = true
+	return (*exchange)(g)
+}
+
+func (g *atGate) Header() http.Header { return g.response.Header() }
+
+func (g *atGate) WriteHeader(status int) {
+	if !refusal(g, status, &g.refused) {
+		g.response.WriteHeader(status)
+	}
+}
+
+func (g *atGate) Write(b []byte) (int, error) {
+	if g.refused != 0 {
+		return len(b), nil
+	}
+	return g.response.Write(b)
 }
 
 // Fail answers err as the chassis would if a [Handler] had returned it. It is for adopted

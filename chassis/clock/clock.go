@@ -34,6 +34,15 @@ type Timer interface {
 // Real is the machine's clock.
 func Real() Clock { return machine{} }
 
+// Since is the time that has passed on c since t, which c has told. Of the machine's clock it costs
+// half of what Now does.
+func Since(c Clock, t time.Time) time.Duration {
+	if c == Real() {
+		return time.Since(t)
+	}
+	return c.Now().Sub(t)
+}
+
 type machine struct{}
 
 func (machine) Now() time.Time { return time.Now() }

@@ -3,6 +3,7 @@ package request
 import (
 	"encoding/hex"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -45,31 +46,21 @@ func read(rand io.Reader, b []byte) {
 }
 
 // Source makes what identifies requests, as [NewID], [NewTrace] and [Trace.Child] do, without
-// allocating. It reads its randomness some requests ahead: for a single id, reading it costs more
-// than all the rest. Make one with [NewSource]. It is safe for concurrent use.
+// allocating and without asking the system: that costs more than all the rest of an id. What it
+// makes cannot be told from random, nor foretold from what it has made (ChaCha8,
+// https://c2sp.org/chacha8rand). Make one with [NewSource]. It is safe for concurrent use.
 type Source struct {
-	rand io.Reader
-
-	mu    sync.Mutex
-	ahead [480]byte // of ten requests or more
-	left  int       // bytes of it, at its end, that nobody had
+	mu   sync.Mutex
+	rand *rand.ChaCha8
 }
 
-// NewSource returns a source that reads from rand, which only it should read from.
-func NewSource(rand io.Reader) *Source { return &Source{rand: rand} }
+// NewSource returns a source of which seed, which must be random, decides what it makes.
+func NewSource(seed [32]byte) *Source { return &Source{rand: rand.NewChaCha8(seed)} }
 
-// take fills b, of which the source has enough.
 func (s *Source) take(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left < len(b) {
-		read(s.rand, s.ahead[:])
-		s.left = len(s.ahead)
-	}
-	next := s.ahead[len(s.ahead)-s.left:][:len(b)]
-	copy(b, next)
-	clear(next)
-	s.left -= len(b)
+	_, _ = s.rand.Read(b) // it has no errors
 }
 
 // PutID writes an id, as [NewID] makes them, to id.

@@ -30,13 +30,16 @@ type whole struct {
 
 // Bound sets the deadline, at d from now. It reports false when it is too late for that: it has
 // been set already, or somebody waits for the context's end.
-func (c *Context) Bound(d time.Duration) bool {
+func (c *Context) Bound(d time.Duration) bool { return c.BoundFrom(time.Now(), d) }
+
+// BoundFrom is Bound from begin, for callers who have just asked what time it is.
+func (c *Context) BoundFrom(begin time.Time, d time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.whole != nil || c.due != 0 {
 		return false
 	}
-	c.due = time.Since(epoch) + d
+	c.due = begin.Sub(epoch) + d
 	return true
 }
 

@@ -13,6 +13,6 @@ func ExampleSelect() {
 	_, err = peerbench.Select(peerbench.Peers("out/bin", peerbench.H2, false), []string{"kratos"})
 	fmt.Println(err)
 	// Output:
-	// [bare bare, workers ours] <nil>
-	// no peer "kratos": want one of bare; ours; naive; chi+sentry+otel; nginx
+	// [bare bare, workers, heap floor ours] <nil>
+	// no peer "kratos": want one of bare; bare, heap floor; ours; naive; chi+sentry+otel; nginx
 }

@@ -15,11 +15,11 @@ func ReadTimes(name string) (p50, p99 time.Duration, err error) {
 	return o.p50, o.p99, err
 }
 
-// ParseProcess reads the files stat and statm of a process.
-func ParseProcess(stat, statm string) (user, system time.Duration, resident int64, err error) {
+// ParseMemory reads the file statm of a process.
+func ParseMemory(statm string) (resident int64, err error) {
 	var u usage
-	err = u.parse(stat, statm)
-	return u.user, u.system, u.resident, err
+	err = u.parse(statm)
+	return u.resident, err
 }
 
 // Check asks a server once.

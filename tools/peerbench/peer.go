@@ -55,8 +55,10 @@ func Peers(bin string, protocol Protocol, features bool) []Peer {
 	case HTTP1:
 		peers = []Peer{
 			classic(bin, Bare, "core", "http"),
-			own(bin, protocol, "ours"),
-			own(bin, protocol, "ours, no access log", "-access_log.path=off"),
+			seldom(classic(bin, Bare+floor, "core", "http")),
+			like(Bare+floor, own(bin, protocol, "ours")),
+			own(bin, protocol, "ours, no heap floor", "-heap_floor=4MiB"),
+			like(Bare+floor, own(bin, protocol, "ours, no access log", "-access_log.path=off")),
 			classic(bin, "naive", "naived", "http"),
 			classic(bin, "naive, no access log", "naived", "nolog"),
 			classic(bin, "chi+sentry+otel", "core", "chi"),
@@ -70,20 +72,21 @@ func Peers(bin string, protocol Protocol, features bool) []Peer {
 	case H2:
 		peers = []Peer{
 			classic(bin, Bare, "core", "http"),
-			own(bin, protocol, "ours"),
+			seldom(classic(bin, Bare+floor, "core", "http")),
+			like(Bare+floor, own(bin, protocol, "ours")),
 			classic(bin, "naive", "naived", "http"),
 			classic(bin, "chi+sentry+otel", "core", "chi"),
 			nginx("nginx", "combined"),
 		}
 	case GRPC:
 		const workers = "bare, workers"
-		ours := own(bin, protocol, "ours")
-		ours.Base = workers
 		peers = []Peer{
 			classic(bin, Bare, "core", "grpc"),
 			classic(bin, workers, "core", "grpc-workers"),
-			ours,
-			own(bin, protocol, "ours, no workers", "-grpc.workers=-1"),
+			seldom(classic(bin, workers+floor, "core", "grpc-workers")),
+			like(workers+floor, own(bin, protocol, "ours")),
+			like(workers, own(bin, protocol, "ours, no heap floor", "-heap_floor=4MiB")),
+			like(Bare, own(bin, protocol, "ours, no workers, no heap floor", "-grpc.workers=-1", "-heap_floor=4MiB")),
 			classic(bin, "middleware", "core", "grpc-mw"),
 			classic(bin, "middleware, 2 lines", "core", "grpc-mw-both"),
 			classic(bin, "middleware, no log", "core", "grpc-mw-nolog"),
@@ -194,6 +197,23 @@ func classic(bin, name, program, mode string) Peer {
 		}
 		return args
 	}}
+}
+
+// floor is added to the name of a peer whose heap may grow to 16 MiB before garbage is collected, as that of
+// the chassis does.
+const floor = ", heap floor"
+
+// seldom has Go's runtime give p that floor.
+func seldom(p Peer) Peer {
+	command := p.Command
+	p.Command = func(at Place) []string { return append([]string{"env", "GOGC=400"}, command(at)...) }
+	return p
+}
+
+// like has p compared with another peer than the first.
+func like(base string, p Peer) Peer {
+	p.Base = base
+	return p
 }
 
 // own is peerd. The listener that is not asked has any port that is free.

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // startTimeout bounds how long a server may take until it accepts connections.
@@ -109,38 +111,46 @@ type usage struct {
 	bytes        uint64 // that these took
 }
 
-// userHZ is the unit of times in /proc, a hundredth of a second on every architecture that Go runs on
-// (proc_pid_stat(5), sysconf(3)).
-const userHZ = 100
-
-// kernel reads what the kernel says.
+// kernel reads what the kernel says. The sum of the times is exact; how it is shared between user and
+// system is what the kernel found at its ticks.
 func (s *server) kernel(u *usage) error {
-	dir := filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid))
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	memory, memoryErr := os.ReadFile(filepath.Join(dir, "statm"))
-	if err := errors.Join(err, memoryErr); err != nil {
+	whole, err := processClock(s.cmd.Process.Pid, schedClock)
+	user, userErr := processClock(s.cmd.Process.Pid, userClock)
+	memory, memoryErr := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "statm"))
+	if err := errors.Join(err, userErr, memoryErr); err != nil {
 		return fmt.Errorf("read what a server took: %w", err)
 	}
-	return u.parse(string(stat), string(memory))
+	u.user, u.system = user, whole-user
+	return u.parse(string(memory))
 }
 
-// parse reads the files stat and statm of a process (proc_pid_stat(5), proc_pid_statm(5)).
-func (u *usage) parse(stat, statm string) error {
-	// The name in parentheses may itself hold any character.
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+// The clocks of another process (include/linux/posix-timers.h: CPUCLOCK_VIRT, CPUCLOCK_SCHED).
+const (
+	userClock  = 1
+	schedClock = 2
+)
+
+// processClock is the processor time of a process, as clock_getcpuclockid(3) has it: of all its threads, those that
+// have ended as well.
+func processClock(pid int, which int32) (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|which, &t); err != nil {
+		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// parse reads the file statm of a process (proc_pid_statm(5)).
+func (u *usage) parse(statm string) error {
 	pages := strings.Fields(statm)
-	if len(fields) < 13 || len(pages) < 2 {
-		return fmt.Errorf("a process's stat and statm: want 13 and 2 fields, got %q and %q", stat, statm)
+	if len(pages) < 2 {
+		return fmt.Errorf("a process's statm: want 2 fields, got %q", statm)
 	}
-	var n [3]int64
-	for i, field := range []string{fields[11], fields[12], pages[1]} {
-		var err error
-		if n[i], err = strconv.ParseInt(field, 10, 64); err != nil {
-			return fmt.Errorf("a process's stat and statm: %w", err)
-		}
+	n, err := strconv.ParseInt(pages[1], 10, 64)
+	if err != nil {
+		return fmt.Errorf("a process's statm: %w", err)
 	}
-	u.user, u.system = time.Duration(n[0])*time.Second/userHZ, time.Duration(n[1])*time.Second/userHZ
-	u.resident = n[2] * int64(os.Getpagesize())
+	u.resident = n * int64(os.Getpagesize())
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (r *Result) summary(p PeerResult) Summary {
 	return s
 }
 
-// quotient is 0 when nothing was measured: a sample of less than the kernel's hundredth of a second.
+// quotient is 0 when nothing was measured.
 func quotient(a, b time.Duration) float64 {
 	if b == 0 {
 		return 0

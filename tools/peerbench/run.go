@@ -15,9 +15,10 @@ import (
 type Options struct {
 	Protocol Protocol // HTTP1 by default
 	Peers    []Peer   // the first is the base of the others
-	Rounds   int      // through all peers, 5 by default
-	// Duration is how long a server is measured in a round, 1 s by default, and Warmup how long it is
-	// loaded before, 300 ms by default.
+	Rounds   int      // through all peers, 40 by default
+	// Duration is how long a server is measured in a round, 250 ms by default: other machines on the same
+	// hardware come and go within seconds, and what is compared should have had the same of them. Warmup is
+	// how long each is loaded before the first round, 500 ms by default.
 	Duration, Warmup time.Duration
 	// Rate is the requests a second that are offered; 0 saturates the server. Half, unless there is a
 	// Rate, makes it half of what the first peer answers when it is saturated.
@@ -32,9 +33,9 @@ type Options struct {
 
 func (o *Options) setDefaults() error {
 	set(&o.Protocol, HTTP1)
-	set(&o.Rounds, 5)
-	set(&o.Duration, time.Second)
-	set(&o.Warmup, 300*time.Millisecond)
+	set(&o.Rounds, 40)
+	set(&o.Duration, 250*time.Millisecond)
+	set(&o.Warmup, 500*time.Millisecond)
 	if o.Progress == nil {
 		o.Progress = func(int) {}
 	}
@@ -57,15 +58,15 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// startEstimate is about how long a server takes to start and to be asked.
-const startEstimate = 100 * time.Millisecond
+// startEstimate is about how long a server, or the load, takes to start.
+const startEstimate = 50 * time.Millisecond
 
 // Estimate is about how long Run takes with o.
 func (o Options) Estimate() time.Duration {
 	if err := o.setDefaults(); err != nil {
 		return 0
 	}
-	return time.Duration(o.Rounds*len(o.Peers)) * (o.Duration + o.Warmup + startEstimate)
+	return time.Duration(len(o.Peers)) * (2*startEstimate + o.Warmup + time.Duration(o.Rounds)*(o.Duration+startEstimate))
 }
 
 // A Sample is what a request took in one round, on average.
@@ -83,8 +84,9 @@ type Sample struct {
 // CPU is the processor time of one request.
 func (s Sample) CPU() time.Duration { return s.User + s.System }
 
-// Run measures, and returns what it has measured of complete rounds, also when ctx ends. Servers are started
-// for each sample afresh and killed after it. It is not to be called twice at a time.
+// Run measures, and returns what it has measured of complete rounds, also when ctx ends. All servers run
+// from the beginning to the end; that they have little to do but for one of them is seen to by who calls. It is not to
+// be called twice at a time.
 func Run(ctx context.Context, o Options) (r *Result, err error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -95,26 +97,28 @@ func Run(ctx context.Context, o Options) (r *Result, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{Options: o}
-	if o.Protocol == H2 {
-		if b.cert, b.key, err = lossbench.WriteCertificate(dir); err != nil {
-			return nil, err
+	defer b.stop()
+	r = newResult(o)
+	for _, p := range o.Peers {
+		if err := b.start(ctx, dir, p); err != nil {
+			return r, fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
 	if o.Half && o.Rate == 0 {
-		s, err := b.sample(ctx, dir, o.Peers[0], 0)
+		s, err := b.sample(ctx, b.servers[0], 0)
 		if err != nil {
-			return nil, err
+			return r, err
 		}
 		b.Rate = s.Rate / 2
+		r.Offered = b.Rate
 	}
-	r = newResult(b.Options)
 	for round := range o.Rounds {
 		samples := make([]Sample, len(o.Peers))
 		for i := range o.Peers {
 			// Each round begins with another peer, so that none is always the first, or always
 			// just after the heaviest.
 			i = (i + round) % len(o.Peers)
-			if samples[i], err = b.sample(ctx, dir, o.Peers[i], b.Rate); err != nil {
+			if samples[i], err = b.sample(ctx, b.servers[i], b.Rate); err != nil {
 				return r, fmt.Errorf("round %d: %s: %w", round+1, o.Peers[i].Name, err)
 			}
 		}
@@ -126,45 +130,55 @@ func Run(ctx context.Context, o Options) (r *Result, err error) {
 
 type bench struct {
 	Options
-	cert, key string
+	servers []*server // of Peers
+}
+
+func (b *bench) stop() {
+	for _, s := range b.servers {
+		s.stop()
+	}
+}
+
+// start starts the server of p, asks it once and warms it up.
+func (b *bench) start(ctx context.Context, parent string, p Peer) (err error) {
+	var at Place
+	if at.Dir, err = os.MkdirTemp(parent, ""); err != nil {
+		return err
+	}
+	if b.Protocol == H2 {
+		if at.Cert, at.Key, err = lossbench.WriteCertificate(at.Dir); err != nil {
+			return err
+		}
+	}
+	addrs, err := lossbench.FreeAddrs(2)
+	if err != nil {
+		return err
+	}
+	at.Addr, at.Debug = addrs[0], addrs[1]
+	s, err := start(ctx, p, at, b.ServerCPU)
+	if err != nil {
+		return err
+	}
+	b.servers = append(b.servers, s)
+	if err := check(ctx, b.Protocol, at.Addr); err != nil {
+		return err
+	}
+	_, err = load{protocol: b.Protocol, duration: b.Warmup, cpu: b.LoadCPU}.run(ctx, at.Addr, at.Dir)
+	return err
 }
 
 // sample measures one server for one round.
-func (b *bench) sample(ctx context.Context, parent string, p Peer, rate float64) (s Sample, err error) {
-	at := Place{Cert: b.cert, Key: b.key}
-	if at.Dir, err = os.MkdirTemp(parent, ""); err != nil {
-		return s, err
-	}
-	// A log takes some ten megabytes a second.
-	defer func() { err = errors.Join(err, os.RemoveAll(at.Dir)) }()
-	addrs, err := lossbench.FreeAddrs(2)
-	if err != nil {
-		return s, err
-	}
-	at.Addr, at.Debug = addrs[0], addrs[1]
-	server, err := start(ctx, p, at, b.ServerCPU)
-	if err != nil {
-		return s, err
-	}
-	defer server.stop()
-	if err := check(ctx, b.Protocol, at.Addr); err != nil {
-		return s, err
-	}
-	l := load{protocol: b.Protocol, duration: b.Warmup, cpu: b.LoadCPU}
-	if _, err := l.run(ctx, at.Addr, at.Dir); err != nil {
-		return s, err
-	}
-	l.duration, l.rate = b.Duration, rate
+func (b *bench) sample(ctx context.Context, s *server, rate float64) (Sample, error) {
 	var before, after usage
-	if err := errors.Join(server.heap(ctx, &before), server.kernel(&before)); err != nil {
-		return s, err
+	if err := errors.Join(s.heap(ctx, &before), s.kernel(&before)); err != nil {
+		return Sample{}, err
 	}
-	out, err := l.run(ctx, at.Addr, at.Dir)
+	out, err := load{protocol: b.Protocol, duration: b.Duration, rate: rate, cpu: b.LoadCPU}.run(ctx, s.Addr, s.Dir)
 	if err != nil {
-		return s, err
+		return Sample{}, err
 	}
-	if err := errors.Join(server.kernel(&after), server.heap(ctx, &after)); err != nil {
-		return s, err
+	if err := errors.Join(s.kernel(&after), s.heap(ctx, &after)); err != nil {
+		return Sample{}, err
 	}
 	n := out.requests
 	return Sample{

@@ -166,7 +166,7 @@ func TestARunEndsWithItsContextAndLeavesNoProcess(t *testing.T) {
 func TestAnEstimateGrowsWithWhatIsMeasured(t *testing.T) {
 	o := peerbench.Options{Peers: peerbench.Peers("bin", peerbench.HTTP1, false), Rounds: 10}
 	one := o.Estimate()
-	if o.Rounds = 20; o.Estimate() != 2*one || one < 100*time.Second {
+	if o.Rounds = 20; o.Estimate() <= one || o.Estimate() > 2*one || one < 30*time.Second {
 		t.Errorf("10 rounds: %v, 20 rounds: %v", one, o.Estimate())
 	}
 	if d := (peerbench.Options{}).Estimate(); d != 0 {

@@ -61,7 +61,7 @@ func TestATableIsPrintedAndEverySampleWritten(t *testing.T) {
 	if err := json.Unmarshal(text, &results); err != nil {
 		t.Fatal(err)
 	}
-	if len(results) != 2 || len(results[1].Peers) != 1 || len(results[0].Peers) != 2 || results[0].Peers[1].Samples[0].Requests == 0 {
+	if len(results) != 2 || len(results[1].Peers) != 1 || len(results[0].Peers) != 3 || results[0].Peers[2].Samples[0].Requests == 0 {
 		t.Errorf("%+v", results)
 	}
 }
@@ -77,7 +77,7 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		"an unknown flag":     {2, "not defined", []string{"-x"}},
 		"an argument":         {2, "no arguments", []string{"more"}},
 		"an unknown protocol": {1, `got "h3"`, []string{"-protocols", "h3"}},
-		"an unknown peer":     {1, `-peers: no peer "x": want one of bare; ours`, []string{"-peers", "x"}},
+		"an unknown peer":     {1, `-peers: no peer "x": want one of bare; bare, heap floor; ours`, []string{"-peers", "x"}},
 		"too long":            {1, "want fewer rounds or peers", []string{"-rounds", "1000", "-features"}},
 		"no programs":         {1, "absent/core", []string{"-bin", filepath.Join(dir, "absent")}},
 		"no place for JSON":   {1, "no such file", []string{"-bin", dir, "-json", filepath.Join(dir, "absent", "samples")}},

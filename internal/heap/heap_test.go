@@ -1,0 +1,88 @@
+package heap_test
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/internal/heap"
+)
+
+const mib = 1 << 20
+
+// garbage makes n bytes of it and returns how many collections that took.
+func garbage(n int) uint32 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n >> 10 {
+		sink = make([]byte, 1<<10)
+	}
+	runtime.ReadMemStats(&after)
+	return after.NumGC - before.NumGC
+}
+
+var sink []byte
+
+// gogc is GOGC as it stands.
+func gogc() int {
+	p := debug.SetGCPercent(100)
+	debug.SetGCPercent(p)
+	return p
+}
+
+// settled waits until GOGC, which is set after a collection, is what ok wants.
+func settled(t *testing.T, what string, ok func(percent int) bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; runtime.GC() {
+		p := gogc()
+		if ok(p) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: GOGC is %d", what, p)
+		}
+		time.Sleep(time.Millisecond) // between two looks
+	}
+}
+
+func TestASmallHeapIsCollectedSeldom(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	runtime.GC()
+	without := garbage(256 * mib)
+	stop := heap.Keep(32 * mib)
+	runtime.GC()
+	with := garbage(256 * mib)
+	stop()
+	// A heap of 32 MiB instead of 4 takes eight times the garbage, less what is in use.
+	if with*4 > without {
+		t.Errorf("%d collections with a floor, %d without", with, without)
+	}
+	if p := gogc(); p != 100 {
+		t.Errorf("GOGC is %d afterwards", p)
+	}
+}
+
+func TestALargeHeapIsCollectedAsEver(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	defer heap.Keep(16 * mib)()
+	settled(t, "a small heap", func(p int) bool { return p > 200 })
+	large := make([]byte, 64*mib)
+	settled(t, "a large heap", func(p int) bool { return p == 100 })
+	runtime.KeepAlive(large)
+	settled(t, "a small heap again", func(p int) bool { return p > 200 })
+}
+
+func TestTheHeapGrowsToItsFloorOrToTwiceOfWhatIsInUse(t *testing.T) {
+	for _, c := range []struct{ live, floor, want int64 }{
+		{0, 16 * mib, 16 * mib}, {mib, 16 * mib, 16 * mib}, {3 * mib, 16 * mib, 16 * mib}, {5 * mib, 16 * mib, 16 * mib},
+		{8 * mib, 16 * mib, 16 * mib}, {9 * mib, 16 * mib, 18 * mib}, {1 << 40, 16 * mib, 2 << 40}, {mib, 0, 4 * mib}, {mib, mib, 4 * mib},
+	} {
+		p := int64(heap.Percent(c.live, c.floor))
+		// By the runtime's rule, without stacks and globals.
+		got := max(c.live+c.live*p/100, 4*mib*p/100)
+		if got > c.want || got < c.want*95/100 {
+			t.Errorf("%d MiB in use, floor %d MiB: GOGC %d, so %d MiB, want %d", c.live/mib, c.floor/mib, p, got/mib, c.want/mib)
+		}
+	}
+}
