@@ -119,10 +119,11 @@ var tallyService = grpc.ServiceDesc{
 		if err := dec(in); err != nil {
 			return nil, err
 		}
-		info := &grpc.UnaryServerInfo{Server: srv, FullMethod: routeGRPC}
-		return chain(ctx, in, info, func(context.Context, any) (any, error) {
-			return wrapperspb.Int64(srv.(*atomic.Int64).Add(1)), nil
-		})
+		count := func(context.Context, any) (any, error) { return wrapperspb.Int64(srv.(*atomic.Int64).Add(1)), nil }
+		if chain == nil {
+			return count(ctx, in)
+		}
+		return chain(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: routeGRPC}, count)
 	}}},
 	Streams: []grpc.StreamDesc{{StreamName: "Watch", ServerStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
 		if err := s.SendMsg(wrapperspb.Int64(srv.(*atomic.Int64).Load())); err != nil {

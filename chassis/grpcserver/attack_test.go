@@ -29,12 +29,17 @@ import (
 // dial opens a connection of its own.
 func (h *host) dial() net.Conn {
 	h.tb.Helper()
-	c, err := net.Dial(h.Addr("grpc").Network(), h.Addr("grpc").String())
+	return dial(h.tb, h.Addr("grpc"))
+}
+
+func dial(tb testing.TB, addr net.Addr) net.Conn {
+	tb.Helper()
+	c, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
-		h.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	h.tb.Cleanup(func() { _ = c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -48,14 +53,18 @@ type attacker struct {
 
 func (h *host) attack(settings ...http2.Setting) *attacker {
 	h.tb.Helper()
-	c := h.dial()
+	return attack(h.tb, h.dial(), settings...)
+}
+
+func attack(tb testing.TB, c net.Conn, settings ...http2.Setting) *attacker {
+	tb.Helper()
 	a := &attacker{Framer: http2.NewFramer(c, c), conn: c, block: new(bytes.Buffer)}
 	a.headers = hpack.NewEncoder(a.block)
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
-		h.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := a.WriteSettings(settings...); err != nil {
-		h.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }

@@ -18,30 +18,34 @@ import (
 
 // BenchmarkUnary shows what the chain costs a small call, without a connection.
 func BenchmarkUnary(b *testing.B) {
-	for name, handler := range map[string]grpc.UnaryHandler{
-		"chain":   answers,
-		"failure": func(context.Context, any) (any, error) { return nil, errFull.New() },
+	for name, handler := range map[string]grpc.MethodHandler{
+		"chain": answers,
+		"failure": func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+			return nil, errFull.New()
+		},
 	} {
 		b.Run(name, func(b *testing.B) { call(b, handler) })
 	}
 }
 
-func answers(context.Context, any) (any, error) { return hello, nil }
+func answers(_ any, _ context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	return hello, receive(hello)
+}
 
 var hello = wrapperspb.String("hello")
 
-func call(b *testing.B, handler grpc.UnaryHandler) {
+func call(b *testing.B, handler grpc.MethodHandler) {
 	h := start(b, options{world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard }}, back())
-	chain := grpcserver.UnaryChain(h.s, "bench", say)
+	chain := grpcserver.UnaryChain(h.s, "bench", say, handler)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("user-agent", "grpc-go/1.85", ":authority", "game", "content-type", "application/grpc"))
 	ctx = peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}})
 	ctx = grpc.NewContextWithServerTransportStream(ctx, noStream{})
-	info := &grpc.UnaryServerInfo{FullMethod: say}
+	read := func(any) error { return nil }
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = chain(ctx, nil, info, handler)
+		_, _ = chain(nil, ctx, read, nil)
 	}
 }
 

@@ -464,7 +464,7 @@ func TestMessagesThatCannotBeReadAreTheCallersFailure(t *testing.T) {
 	}
 	h.wantMetric(2, "failure_total", "code", "400")
 	h.wantMetric(1, "requests_total", "route", say, "code", "InvalidArgument")
-	// The reflection and health services read their messages as grpc-go does.
+	// The health service reads its messages in the same way.
 	if s, err := h.health(t.Context(), ""); err != nil || s.String() != "SERVING" {
 		t.Errorf("health: %v, %v", s, err)
 	}
@@ -513,5 +513,76 @@ func TestInterceptorsOfTheServiceRunInsideTheChassiss(t *testing.T) {
 	_, err := h.say(t.Context(), "")
 	if f, ok := grpcclient.FailureOf(err); !ok || f.Code != 1001 {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAnswersThatCannotBeWrittenAreTheServicesFailure(t *testing.T) {
+	for _, answer := range []string{"\xff", "\xff" + strings.Repeat("x", 4<<10)} {
+		h := start(t, options{}, &echo{say: func(context.Context, string) (string, error) { return answer, nil }})
+		_, err := h.say(t.Context(), "")
+		if f, ok := grpcclient.FailureOf(err); !ok || f.Code != 1 || f.Status != grpccodes.Internal || strings.Contains(f.Message, "UTF-8") {
+			t.Errorf("%d bytes: %v", len(answer), err)
+		}
+		h.stop()
+		h.wantMetric(1, "requests_total", "route", say, "code", "Internal")
+		h.wantMetric(0, "response_bytes_total", "route", say)
+		if lines := h.logged("request failed"); len(lines) != 1 || !strings.Contains(lines[0]["error"].(string), "invalid UTF-8") {
+			t.Errorf("logged %v", lines)
+		}
+	}
+}
+
+func TestAnswersOfAllSizesAndKindsArrive(t *testing.T) {
+	h, err := try(t, options{}, func(r grpc.ServiceRegistrar) {
+		back().register(r)
+		r.RegisterService(&grpc.ServiceDesc{
+			ServiceName: "test.Odd", HandlerType: (*any)(nil),
+			Methods: []grpc.MethodDesc{
+				{MethodName: "Nothing", Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) { return nil, nil }},
+				{MethodName: "Number", Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) { return 4, nil }},
+			},
+		}, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, 1, 1000, 1010, 1020, 1030, 5000, 100_000} {
+		text := strings.Repeat("x", size)
+		if answer, err := h.say(t.Context(), text); answer != "you said "+text || err != nil {
+			t.Errorf("%d bytes became %d, %v", size, len(answer), err)
+		}
+	}
+	var answer wrapperspb.StringValue
+	if err := h.conn.Invoke(t.Context(), "/test.Odd/Nothing", wrapperspb.String("x"), &answer); err != nil || answer.Value != "" {
+		t.Errorf("nothing: %q, %v", answer.Value, err)
+	}
+	if err := h.conn.Invoke(t.Context(), "/test.Odd/Number", wrapperspb.String("x"), &answer); status.Code(err) != grpccodes.Internal {
+		t.Errorf("a number: %v", err)
+	}
+}
+
+func TestACallOfWhichGRPCTellsNothingHasAnID(t *testing.T) {
+	h := start(t, options{}, back())
+	method := grpcserver.UnaryChain(h.s, "other", say, func(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		return wrapperspb.String(request.ID(ctx)), receive(new(wrapperspb.StringValue))
+	})
+	if answer, err := method(nil, t.Context(), func(any) error { return nil }, nil); answer == nil || err != nil {
+		t.Errorf("%v, %v", answer, err)
+	}
+	h.wantMetric(36+2, "response_bytes_total", "route", say, "listener", "other")
+}
+
+func TestAnInterceptorOutsideOfTheChassissReadsWhatGRPCReads(t *testing.T) {
+	h := start(t, options{server: []grpc.ServerOption{grpc.StreamInterceptor(
+		func(_ any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, _ grpc.StreamHandler) error {
+			var text wrapperspb.StringValue
+			if err := ss.RecvMsg(&text); err != nil {
+				return err
+			}
+			return ss.SendMsg(wrapperspb.String("outside: " + text.Value))
+		},
+	)}}, back())
+	if text, err := next(h.stream(t.Context(), count, "x")); text != "outside: x" || err != nil {
+		t.Errorf("%q, %v", text, err)
 	}
 }

@@ -37,6 +37,7 @@ type chain struct {
 	service   *chassis.Service
 	listener  string
 	timeout   time.Duration
+	codec     codec
 	maxSend   int64
 	inFlight  prometheus.Gauge
 	streams   atomic.Int64          // being answered
@@ -45,62 +46,85 @@ type chain struct {
 	guard     *acl.Guard
 	counts    *kpi.Listener
 	forwarded string    // the metadata by which trusted proxies name the client
+	incoming  any       // what contexts have their metadata under
 	headers   sync.Pool // of what answers carry: making one costs as much as all the rest
+	idle      sync.Pool // of *call
 }
 
-// call is one call under way, and the context that its handler gets.
+// call is one call under way. Those of unary methods are used again: nobody else has them.
 type call struct {
-	timeout.Context
-	request.Info
-	request.Origin
-	id      [request.IDLen]byte
+	*scope
 	chain   *chain
+	route   *kpi.Route  // nil for what nobody registered
+	md      metadata.MD // that the caller sent; not to be changed
+	peer    *peer.Peer  // nil if grpc-go does not tell
 	verdict acl.Verdict
 	start   time.Time
 	bytes   int64
+
+	recv func(any) error // reads the message, of a unary method
+	in   envelope
+	read func(any) error // is receive, made once
+}
+
+// scope is the context that a handler gets, with what must last as long as somebody may have it. It
+// is the one object that a call takes.
+type scope struct {
+	timeout.Context
+	request.Info
+	request.Origin
+	id  [request.IDLen]byte
+	out reply
 }
 
 // Value implements context.Context.
-func (cl *call) Value(key any) any {
+func (s *scope) Value(key any) any {
 	switch key {
 	case request.Key{}:
-		return &cl.Info
+		return &s.Info
 	case request.OriginKey{}:
-		return &cl.Origin
+		return &s.Origin
 	}
-	return cl.Context.Value(key)
+	return s.Context.Value(key)
 }
 
 func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard) *chain {
 	c := &chain{
-		service: s, listener: listener, timeout: cfg.Timeout, maxSend: int64(cfg.MaxSend),
+		service: s, listener: listener, timeout: cfg.Timeout, codec: newCodec(), maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
-		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()),
+		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()), incoming: incomingKey(),
 	}
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
+	c.idle.New = func() any {
+		cl := new(call)
+		cl.read = cl.receive
+		return cl
+	}
 	return c
 }
 
-// add makes the metrics of methods, which stand at zero before the first call: a rate does not
+// add makes the metrics of a method, which stand at zero before the first call: a rate does not
 // see the step from nothing to one.
-func (c *chain) add(methods []string) {
-	for _, method := range methods {
-		c.methods[method] = c.service.Metrics().Route(c.listener, method, "POST")
-	}
+func (c *chain) add(method string) *kpi.Route {
+	route := c.service.Metrics().Route(c.listener, method, "POST")
+	c.methods[method] = route
+	return route
 }
 
 // begin identifies a call. A method that nobody registered has no route: callers can make up any
 // number of them.
-func (c *chain) begin(ctx context.Context, method string) *call {
-	cl := &call{Context: timeout.Context{Parent: ctx}, chain: c, start: c.service.Clock().Now()}
+func (cl *call) begin(c *chain, ctx context.Context, method string, route *kpi.Route) {
+	cl.scope = &scope{Context: timeout.Context{Parent: ctx}}
+	cl.chain, cl.route, cl.start = c, route, c.service.Clock().Now()
+	cl.md = c.metadata(ctx)
+	cl.peer, _ = peer.FromContext(ctx)
 	cl.locate(method)
-	cl.Info = c.service.Identify(cl.start, c.listener, first(ctx, idKey), first(ctx, "traceparent"), &cl.id)
-	if c.methods[method] != nil {
+	cl.Info = c.service.Identify(cl.start, c.listener, cl.first(idKey), cl.first("traceparent"), &cl.id)
+	if route != nil {
 		cl.Route = method
 	}
 	c.inFlight.Inc()
 	c.calls.Add(1)
-	return cl
 }
 
 // header has set send the call's id to the caller. grpc-go copies what it is given.
@@ -114,20 +138,12 @@ func (cl *call) header(set func(metadata.MD) error) {
 
 const idKey = "x-request-id"
 
-// first is the first value that the caller sent under key.
-func first(ctx context.Context, key string) string {
-	if v := metadata.ValueFromIncomingContext(ctx, key); len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
 // intercept asks the world whether the method may run.
 func (cl *call) intercept() error {
 	if cl.Route == "" {
 		return nil
 	}
-	return cl.chain.service.Intercept(cl, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
+	return cl.chain.service.Intercept(cl.scope, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
 }
 
 // end logs and counts the call and returns the error its caller sees. Health probes have no
@@ -144,7 +160,7 @@ func (cl *call) end(method string, stream bool, err error) error {
 		f, err = cl.answer(err)
 		code, number, class = status.Code(err), f.Number(), f.Class()
 	}
-	route := c.methods[method]
+	route := cl.route
 	if route == nil {
 		route = c.service.Metrics().Route(cl.Listener, "", "POST")
 	}
@@ -166,30 +182,10 @@ func (cl *call) record(method string) accesslog.Record {
 		Peer: cl.Peer, Client: cl.Client,
 		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
 	}
-	if p, ok := peer.FromContext(cl); ok {
-		rec.Local = addrPort(p.LocalAddr)
+	if cl.peer != nil {
+		rec.Local = addrPort(cl.peer.LocalAddr)
 	}
 	return rec
-}
-
-// received is what the caller sent as metadata, for the access log. It is the call itself, which
-// spares an allocation.
-type received call
-
-// Values implements accesslog.Header.
-func (r *received) Values(name string) []string {
-	key := ""
-	switch name { // what most formats ask for allocates nothing
-	case "User-Agent":
-		key = "user-agent"
-	case "Referer":
-		key = "referer"
-	case "Host":
-		key = ":authority"
-	default:
-		key = strings.ToLower(name)
-	}
-	return metadata.ValueFromIncomingContext((*call)(r), key)
 }
 
 // answer makes the status that the caller sees, and the code of the failure it is counted as. A
@@ -203,10 +199,10 @@ func (cl *call) answer(err error) (code *failure.Code, answer error) {
 	}](err)
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
-		f, _ := cl.chain.service.Fail(cl, nearest(st.Code()).Wrap(err))
+		f, _ := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err))
 		return f.Code(), st.Err()
 	}
-	f, id := cl.chain.service.Fail(cl, err)
+	f, id := cl.chain.service.Fail(cl.scope, err)
 	return f.Code(), Status(f, id).Err()
 }
 
@@ -261,23 +257,28 @@ func Status(f *failure.Error, id string) *status.Status {
 	return detailed
 }
 
-func (c *chain) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	cl := c.begin(ctx, info.FullMethod)
-	if _, ok := ctx.Deadline(); !ok && c.timeout > 0 {
-		cl.Bound(c.timeout)
+// unary has a method run in the chain. It stands around the method itself and not in an interceptor,
+// which grpc-go calls when the message has been read: here, one that cannot be read is a call as
+// well, and generated code makes nothing for interceptors that are not there.
+func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler {
+	route := c.add(method)
+	return func(srv any, ctx context.Context, recv func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		cl := c.idle.Get().(*call)
+		cl.begin(c, ctx, method, route)
+		if s := grpc.ServerTransportStreamFromContext(ctx); s != nil {
+			cl.header(s.SetHeader)
+		}
+		cl.recv = recv
+		resp, err := cl.handle(srv, next, interceptor)
+		err = cl.end(method, false, err)
+		*cl = call{read: cl.read}
+		c.idle.Put(cl)
+		return resp, err
 	}
-	if s := grpc.ServerTransportStreamFromContext(ctx); s != nil {
-		cl.header(s.SetHeader)
-	}
-	resp, err := cl.handle(req, handler)
-	if err == nil {
-		err = cl.send(resp)
-	}
-	return resp, cl.end(info.FullMethod, false, err)
 }
 
-// handle calls the handler and makes a failure of a panic.
-func (cl *call) handle(req any, handler grpc.UnaryHandler) (resp any, err error) {
+// handle calls the method and makes a failure of a panic.
+func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
 	defer recovered(&err)
 	if err := cl.admit(); err != nil {
 		return nil, err
@@ -285,13 +286,18 @@ func (cl *call) handle(req any, handler grpc.UnaryHandler) (resp any, err error)
 	if err := cl.intercept(); err != nil {
 		return nil, err
 	}
-	return handler(cl, req)
+	resp, err = next(srv, cl.scope, cl.read, interceptor)
+	if err != nil {
+		return nil, err
+	}
+	return cl.seal(resp)
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	c.streams.Add(1)
 	defer c.streams.Add(-1)
-	cl := c.begin(ss.Context(), info.FullMethod)
+	cl := new(call)
+	cl.begin(c, ss.Context(), info.FullMethod, c.methods[info.FullMethod])
 	cl.header(ss.SetHeader)
 	return cl.end(info.FullMethod, true, cl.handleStream(srv, ss, handler))
 }
@@ -331,26 +337,24 @@ type serverStream struct {
 	call *call
 }
 
-func (s *serverStream) Context() context.Context { return s.call }
+func (s *serverStream) Context() context.Context { return s.call.scope }
 
 func (s *serverStream) SendMsg(m any) error {
-	if err := s.call.send(m); err != nil {
-		return err
+	if pm, ok := m.(proto.Message); ok {
+		size := proto.Size(pm)
+		if err := s.call.fits(size); err != nil {
+			return err
+		}
+		s.call.bytes += int64(size)
 	}
 	return s.ServerStream.SendMsg(m)
 }
 
-// send counts a message that is about to be sent. One above the bound is a failure of the
-// service; grpc-go would answer RESOURCE_EXHAUSTED behind the chain's back.
-func (cl *call) send(m any) error {
-	pm, ok := m.(proto.Message)
-	if !ok {
-		return nil
-	}
-	size := int64(proto.Size(pm))
-	if size > cl.chain.maxSend {
+// fits refuses a message that is too large to be sent, as a failure of the service. grpc-go would
+// answer RESOURCE_EXHAUSTED behind the chain's back.
+func (cl *call) fits(size int) error {
+	if int64(size) > cl.chain.maxSend {
 		return failure.Unclassified.Wrap(fmt.Errorf("the answer has %d bytes, more than the %d of max_send", size, cl.chain.maxSend))
 	}
-	cl.bytes += size
 	return nil
 }

@@ -8,10 +8,8 @@ import (
 )
 
 // UnaryChain is what a call goes through around its method, for benchmarks without a connection.
-func UnaryChain(s *chassis.Service, listener, method string) grpc.UnaryServerInterceptor {
+func UnaryChain(s *chassis.Service, listener, method string, next grpc.MethodHandler) grpc.MethodHandler {
 	var cfg Config
 	cfg.SetDefaults()
-	c := newChain(s, listener, cfg, new(acl.Guard))
-	c.add([]string{method})
-	return c.unary
+	return newChain(s, listener, cfg, new(acl.Guard)).unary(method, next)
 }

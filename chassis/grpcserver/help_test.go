@@ -59,13 +59,17 @@ func (e *echo) register(r grpc.ServiceRegistrar) {
 			if err := decode(&text); err != nil {
 				return nil, err
 			}
-			return intercept(ctx, &text, &grpc.UnaryServerInfo{Server: srv, FullMethod: say}, func(ctx context.Context, req any) (any, error) {
+			answer := func(ctx context.Context, req any) (any, error) {
 				answer, err := e.say(ctx, req.(*wrapperspb.StringValue).GetValue())
 				if err != nil {
 					return nil, err
 				}
 				return wrapperspb.String(answer), nil
-			})
+			}
+			if intercept == nil {
+				return answer(ctx, &text)
+			}
+			return intercept(ctx, &text, &grpc.UnaryServerInfo{Server: srv, FullMethod: say}, answer)
 		}}},
 		Streams: []grpc.StreamDesc{
 			{StreamName: "Count", ServerStreams: true, Handler: func(_ any, ss grpc.ServerStream) error {

@@ -4,9 +4,6 @@ import (
 	"net"
 	"net/netip"
 
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
-
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
@@ -16,8 +13,8 @@ import (
 func (cl *call) locate(method string) {
 	c := cl.chain
 	var remote net.Addr
-	if p, ok := peer.FromContext(cl.Parent); ok {
-		remote = p.Addr
+	if cl.peer != nil {
+		remote = cl.peer.Addr
 	}
 	from := c.guard.Peer(remote)
 	if from.AwaitsHeader() {
@@ -25,7 +22,7 @@ func (cl *call) locate(method string) {
 	}
 	var named []string
 	if c.forwarded != "" && from.Trusted() {
-		named = metadata.ValueFromIncomingContext(cl.Parent, c.forwarded)
+		named = cl.md[c.forwarded]
 	}
 	cl.Peer, cl.Trusted = addrPort(remote), from.Trusted()
 	if cl.Client, cl.verdict = c.guard.Check(from, named, method); !cl.verdict.Allowed() {

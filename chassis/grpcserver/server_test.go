@@ -383,7 +383,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 	c := good(func(*grpcserver.Config) {})
 	if c.Addr != "127.0.0.1:0" || c.MaxConns != 10_000 || c.MaxReceive != 4*config.MiB || c.MaxSend != 16*config.MiB || c.MaxHeader != 16*config.KiB ||
-		c.MaxStreams != 100 || c.Timeout != 30*time.Second || c.HandshakeTimeout != 10*time.Second || c.MaxAge != 30*time.Minute || c.Reflection || c.Workers != runtime.GOMAXPROCS(0) {
+		c.MaxStreams != 100 || c.Timeout != 30*time.Second || c.HandshakeTimeout != 10*time.Second || c.MaxAge != 30*time.Minute || c.Reflection || c.Workers != min(32*runtime.GOMAXPROCS(0), 1<<16) {
 		t.Errorf("defaults %+v", c)
 	}
 }

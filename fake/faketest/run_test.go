@@ -41,6 +41,9 @@ var service = grpc.ServiceDesc{
 		if err := dec(in); err != nil {
 			return nil, err
 		}
+		if chain == nil {
+			return in, nil
+		}
 		return chain(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: method}, func(context.Context, any) (any, error) { return in, nil })
 	}}},
 }
