@@ -67,13 +67,11 @@ type call struct {
 	read func(any) error // is receive, made once
 }
 
-// scope is the context that a handler gets, with what must last as long as somebody may have it. It
-// is the one object that a call takes.
+// scope is the context that a handler gets, with what must last as long as somebody may have it.
 type scope struct {
 	timeout.Context
 	request.Info
 	request.Origin
-	id  [request.IDLen]byte
 	out reply
 }
 
@@ -119,7 +117,10 @@ func (cl *call) begin(c *chain, ctx context.Context, method string, route *kpi.R
 	cl.md = c.metadata(ctx)
 	cl.peer, _ = peer.FromContext(ctx)
 	cl.locate(method)
-	cl.Info = c.service.Identify(cl.start, c.listener, cl.first(idKey), cl.first("traceparent"), &cl.id)
+	// The table by which a connection compresses its headers (RFC 7541, section 2.3.2) keeps the last
+	// fifty ids. Were they part of the scope, it would keep all that fifty calls had.
+	id := new([request.IDLen]byte)
+	cl.Info = c.service.Identify(cl.start, c.listener, cl.first(idKey), cl.first("traceparent"), id)
 	if route != nil {
 		cl.Route = method
 	}
