@@ -1,5 +1,5 @@
 // Command core serves the echo service by net/http and grpc-go: bare, or with the middleware that is common.
-// -mode is http, chi, grpc, grpc-workers, grpc-mw, grpc-mw-both or grpc-mw-nolog.
+// -mode is http, chi, grpc, grpc-workers, grpc-workers-32, grpc-mw, grpc-mw-both or grpc-mw-nolog.
 package main
 
 import (
@@ -24,8 +24,10 @@ func main() {
 	case "chi":
 		log.Fatal(f.Serve(chiStack(f.Log)))
 	case "grpc":
-	case "grpc-workers": // as many as our own server has by default
+	case "grpc-workers": // one for each processor
 		options = append(options, grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))))
+	case "grpc-workers-32": // as many as our own server has by default
+		options = append(options, grpc.NumStreamWorkers(uint32(32*runtime.GOMAXPROCS(0))))
 	default:
 		options = append(options, middleware(f.Mode, f.Log))
 	}
