@@ -539,6 +539,9 @@ func TestAnswersOfAllSizesAndKindsArrive(t *testing.T) {
 			ServiceName: "test.Odd", HandlerType: (*any)(nil),
 			Methods: []grpc.MethodDesc{
 				{MethodName: "Nothing", Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) { return nil, nil }},
+				{MethodName: "Nil", Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
+					return (*wrapperspb.StringValue)(nil), nil
+				}},
 				{MethodName: "Number", Handler: func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) { return 4, nil }},
 			},
 		}, nil)
@@ -553,12 +556,29 @@ func TestAnswersOfAllSizesAndKindsArrive(t *testing.T) {
 		}
 	}
 	var answer wrapperspb.StringValue
-	if err := h.conn.Invoke(t.Context(), "/test.Odd/Nothing", wrapperspb.String("x"), &answer); err != nil || answer.Value != "" {
-		t.Errorf("nothing: %q, %v", answer.Value, err)
+	for _, method := range []string{"/test.Odd/Nothing", "/test.Odd/Nil"} {
+		if err := h.conn.Invoke(t.Context(), method, wrapperspb.String("x"), &answer); err != nil || answer.Value != "" {
+			t.Errorf("%s: %q, %v", method, answer.Value, err)
+		}
 	}
 	if err := h.conn.Invoke(t.Context(), "/test.Odd/Number", wrapperspb.String("x"), &answer); status.Code(err) != grpccodes.Internal {
 		t.Errorf("a number: %v", err)
 	}
+}
+
+func TestTheWorldIsAskedWithTheDeadlineOfTheMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, world: func(w *chassis.World) {
+			w.Intercept = func(ctx context.Context, _ chassis.Call) error { <-ctx.Done(); return ctx.Err() }
+		}}, back())
+		begin := time.Now()
+		_, err := h.say(context.Background(), "")
+		if f, ok := grpcclient.FailureOf(err); !ok || f.Code != 504 || time.Since(begin) != 30*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		_ = h.conn.Close()
+		h.stop()
+	})
 }
 
 func TestACallOfWhichGRPCTellsNothingHasAnID(t *testing.T) {

@@ -284,9 +284,6 @@ func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryS
 	if err := cl.admit(); err != nil {
 		return nil, err
 	}
-	if err := cl.intercept(); err != nil {
-		return nil, err
-	}
 	resp, err = next(srv, cl.scope, cl.read, interceptor)
 	if err != nil {
 		return nil, err

@@ -84,11 +84,13 @@ func (s *serverStream) RecvMsg(m any) error { return s.call.in.receive(m, s.Serv
 
 // receive reads the message of a unary call. The time that the method has begins when it is here.
 func (cl *call) receive(m any) error {
-	err := cl.in.receive(m, cl.recv)
+	if err := cl.in.receive(m, cl.recv); err != nil {
+		return err
+	}
 	if _, ok := cl.Parent.Deadline(); !ok && cl.chain.timeout > 0 {
 		cl.Bound(cl.chain.timeout)
 	}
-	return err
+	return cl.intercept()
 }
 
 // seal writes the answer of a unary method. What is no message is left to grpc-go.
