@@ -11,10 +11,13 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
+	"weak"
 
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 // What the chain may take of a request is never raised. Bytes have room for the memory of log and
@@ -198,4 +201,42 @@ func TestABareContextHasNoRequestInIt(t *testing.T) {
 	}
 	h.wantMetric(20, "requests_total", "route", "GET /fails", "code", "409")
 	h.wantMetric(20, "requests_total", "route", "(unmatched)", "code", "404")
+}
+
+func TestAnsweredRequestsAreNotKeptByTheirConnection(t *testing.T) {
+	for name, protocols := range map[string]func(*http.Protocols){
+		"HTTP/1": func(p *http.Protocols) { p.SetHTTP1(true) },
+		"HTTP/2": func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var infos []weak.Pointer[request.Info]
+			h := start(t, options{http: chassis.HTTPConfig{H2C: true}}, serve(routes(map[string]chassis.Handler{
+				"GET /": func(_ http.ResponseWriter, r *http.Request) error {
+					infos = append(infos, weak.Make(request.From(r.Context())))
+					return nil
+				},
+			})))
+			transport := h.client.Transport.(*http.Transport)
+			transport.Protocols = new(http.Protocols)
+			protocols(transport.Protocols)
+			for range 40 {
+				if a := h.get("/"); a.StatusCode != 200 || a.Proto[:len(name)] != name {
+					t.Fatalf("%d over %s", a.StatusCode, a.Proto)
+				}
+			}
+			kept := len(infos)
+			for end := time.Now().Add(5 * time.Second); kept > 5 && time.Now().Before(end); {
+				runtime.GC()
+				kept = 0
+				for _, info := range infos {
+					if info.Value() != nil {
+						kept++
+					}
+				}
+			}
+			if kept > 5 {
+				t.Errorf("%d of %d requests are kept", kept, len(infos))
+			}
+		})
+	}
 }

@@ -96,7 +96,13 @@ func (ex *exchange) identify(r *http.Request) {
 		ex.Header()["X-Request-Id"] = apart.value[:]
 		return
 	}
-	ex.Info = s.Identify(ex.start, ex.endpoint.name, given, trace, &ex.id)
+	made := &ex.id
+	if r.ProtoMajor == 2 {
+		// The table by which a connection compresses its headers (RFC 7541, section 2.3.2) keeps the last
+		// fifty ids, and with them what they are a part of.
+		made = new([request.IDLen]byte)
+	}
+	ex.Info = s.Identify(ex.start, ex.endpoint.name, given, trace, made)
 	ex.Header()["X-Request-Id"] = unsafe.Slice(&ex.ID, 1)
 }
 
