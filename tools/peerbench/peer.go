@@ -82,8 +82,9 @@ func Peers(bin string, protocol Protocol, features bool) []Peer {
 		const workers = "bare, workers"
 		peers = []Peer{
 			classic(bin, Bare, "core", "grpc"),
-			classic(bin, workers, "core", "grpc-workers"),
-			seldom(classic(bin, workers+floor, "core", "grpc-workers")),
+			classic(bin, "bare, 1 worker", "core", "grpc-workers"),
+			classic(bin, workers, "core", "grpc-workers-32"),
+			seldom(classic(bin, workers+floor, "core", "grpc-workers-32")),
 			like(workers+floor, own(bin, protocol, "ours")),
 			like(workers, own(bin, protocol, "ours, no heap floor", "-heap_floor=4MiB")),
 			like(Bare, own(bin, protocol, "ours, no workers, no heap floor", "-grpc.workers=-1", "-heap_floor=4MiB")),
