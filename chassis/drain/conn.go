@@ -219,7 +219,7 @@ func (c *conn) CloseWrite() error {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if err := c.enter(len(p)); err != nil {
+	if err := c.enter(p); err != nil {
 		return 0, err
 	}
 	var n int
@@ -240,8 +240,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// enter is called before a read of size bytes; an error is the read's.
-func (c *conn) enter(size int) error {
+// enter is called before a read into p; an error is the read's.
+func (c *conn) enter(p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
@@ -254,8 +254,11 @@ func (c *conn) enter(size int) error {
 			return errLeaves
 		}
 	}
-	c.empty = !c.begun || size == emptyRead
-	c.aside = size == 1
+	c.empty = !c.begun || len(p) == emptyRead
+	c.aside = len(p) == 1
+	if !c.handled && !c.aside && c.whole && !c.follows(p) {
+		c.whole = false // net/http has moved what it has not looked at to the beginning
+	}
 	if c.clean && !c.aside {
 		if o := c.server.order.Load(); o != nil && c.decide(o, time.Now()) {
 			c.broken = errLeaves

@@ -14,13 +14,12 @@ const maxLine = 512
 // first read for it has given. That lies in net/http's buffer until more is read into it, which
 // is before the handler is called only if the header did not come at once. c.mu is held.
 func (c *conn) remember(p []byte) {
-	switch n := len(c.head); {
+	switch {
 	case c.clean && c.empty:
 		c.head, c.whole = p, true
-	case c.whole && n < cap(c.head) && &c.head[:n+1][n] == &p[0]:
-		// It was read behind what is there, which has not moved. net/http first reads no more than
-		// it needs to recognize HTTP/2.
-		c.head = c.head[:n+len(p)]
+	case c.whole && c.follows(p):
+		// net/http first reads no more than it needs to recognize HTTP/2.
+		c.head = c.head[:len(c.head)+len(p)]
 	default:
 		c.whole = false
 		return
@@ -28,6 +27,12 @@ func (c *conn) remember(p []byte) {
 	if !bytes.HasSuffix(c.head, []byte("\r\n\r\n")) { // more may come
 		c.line = append(c.line[:0], c.head[:min(len(c.head), maxLine)]...)
 	}
+}
+
+// follows says whether p, not empty, lies behind head, which then has not moved.
+func (c *conn) follows(p []byte) bool {
+	n := len(c.head)
+	return n < cap(c.head) && &c.head[:n+1][n] == &p[0]
 }
 
 // first is the first line of the request under way, as far as it is known.

@@ -118,6 +118,23 @@ func TestAHeaderThatDoesNotComeInTimeIsTold(t *testing.T) {
 	}
 }
 
+func TestTheLineIsTheRequestsWhereverItsHeaderEnds(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{})
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), ReadHeaderTimeout: 50 * time.Millisecond}, o)
+	// net/http keeps what it has not looked at where the line was, and may answer instead of being silent.
+	for _, header := range []string{"", "H", "Host", "Host: x", "Host: x\r\n", "Host: x\r\nX", "Host: x\r\nX-Long: 1234567890123456789012345"} {
+		c := dial(t, s.addr)
+		c.send(t, "GET /slow HTTP/1.1\r\n"+header)
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-refusals; string(r.Line) != "GET /slow HTTP/1.1" {
+			t.Errorf("with the header %q: refused for %s with %d: %q", header, r.Reason, r.Status, r.Line)
+		}
+	}
+}
+
 func TestHandshakesThatFailAreTold(t *testing.T) {
 	clean(t)
 	config, roots := certificate(t)
