@@ -15,7 +15,7 @@ func BenchmarkDo(b *testing.B) {
 		q := open(b, queue.Limits{Workers: 2, Capacity: 8}, queue.Options{})
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := q.Do(b.Context(), nothing); err != nil {
+			if err := q.Do(b.Context(), queue.Meta{}, nothing); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -26,7 +26,7 @@ func BenchmarkDo(b *testing.B) {
 		defer cancel()
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := q.Do(ctx, nothing); err != nil {
+			if err := q.Do(ctx, queue.Meta{}, nothing); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -36,7 +36,7 @@ func BenchmarkDo(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if err := q.Do(b.Context(), nothing); err != nil {
+				if err := q.Do(b.Context(), queue.Meta{}, nothing); err != nil {
 					b.Error(err)
 				}
 			}
@@ -48,7 +48,7 @@ func BenchmarkDo(b *testing.B) {
 		b.SetParallelism(64)
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if err := q.Do(b.Context(), nothing); err != nil {
+				if err := q.Do(b.Context(), queue.Meta{}, nothing); err != nil {
 					b.Error(err)
 				}
 			}
@@ -58,13 +58,13 @@ func BenchmarkDo(b *testing.B) {
 		q := open(b, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
 		release := make(chan bool)
 		for range 2 {
-			if err := q.Submit(b.Context(), func(context.Context) error { <-release; return nil }); err != nil {
+			if err := q.Submit(b.Context(), queue.Meta{}, func(context.Context) error { <-release; return nil }); err != nil {
 				b.Fatal(err)
 			}
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := q.Do(b.Context(), nothing); err == nil {
+			if err := q.Do(b.Context(), queue.Meta{}, nothing); err == nil {
 				b.Fatal("admitted")
 			}
 		}
@@ -79,7 +79,7 @@ func BenchmarkSubmit(b *testing.B) {
 	work := func(context.Context) error { done <- true; return nil }
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := q.Submit(b.Context(), work); err != nil {
+		if err := q.Submit(b.Context(), queue.Meta{}, work); err != nil {
 			b.Fatal(err)
 		}
 		<-done

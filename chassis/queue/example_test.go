@@ -20,10 +20,10 @@ func Example() {
 	release := make(chan bool)
 	draw := func(context.Context) error { <-release; return nil }
 
-	_ = q.Submit(ctx, draw) // runs
-	_ = q.Submit(ctx, draw) // waits
+	_ = q.Submit(ctx, queue.Meta{}, draw) // runs
+	_ = q.Submit(ctx, queue.Meta{}, draw) // waits
 	var rejected *queue.Rejected
-	if err := q.Submit(ctx, draw); errors.As(err, &rejected) {
+	if err := q.Submit(ctx, queue.Meta{}, draw); errors.As(err, &rejected) {
 		fmt.Println(rejected)
 		fmt.Println("because:", rejected.Reason, "- try again in", rejected.RetryAfter)
 	}
@@ -52,14 +52,14 @@ func ExampleQueue_Do() {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
-	err = q.Do(ctx, func(context.Context) error {
+	err = q.Do(ctx, queue.Meta{}, func(context.Context) error {
 		fmt.Println("never printed")
 		return nil
 	})
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, context.DeadlineExceeded))
 
-	err = q.Do(context.Background(), func(context.Context) error { panic("out of ink") })
+	err = q.Do(context.Background(), queue.Meta{}, func(context.Context) error { panic("out of ink") })
 	fmt.Println(err)
 	// Output:
 	// queue "report" rejected the work: the deadline has passed
@@ -77,7 +77,7 @@ func ExampleQueue_Submit() {
 		return
 	}
 	ctx := context.Background()
-	_ = q.Submit(ctx, func(context.Context) error { return errors.New("no such mailbox") })
+	_ = q.Submit(ctx, queue.Meta{}, func(context.Context) error { return errors.New("no such mailbox") })
 	_ = q.Close(ctx)
 	s := q.Stats()
 	fmt.Println("completed:", s.Completed, "failed:", s.Failed)
@@ -94,13 +94,13 @@ func ExampleQueue_Close() {
 		return
 	}
 	ended := make(chan bool)
-	_ = q.Submit(context.Background(), func(ctx context.Context) error {
+	_ = q.Submit(context.Background(), queue.Meta{}, func(ctx context.Context) error {
 		defer close(ended)
 		<-ctx.Done() // work that would go on for ever
 		fmt.Println("told to stop:", context.Cause(ctx))
 		return ctx.Err()
 	})
-	_ = q.Submit(context.Background(), func(context.Context) error { return nil }) // waits
+	_ = q.Submit(context.Background(), queue.Meta{}, func(context.Context) error { return nil }) // waits
 
 	patience, cancel := context.WithCancel(context.Background())
 	cancel()
