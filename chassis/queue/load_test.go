@@ -33,12 +33,12 @@ type scene struct {
 	// slow is how many times as long work takes from slowFrom to slowTo.
 	slow             float64
 	slowFrom, slowTo time.Duration
-	length           time.Duration // 0: 20 s
+	length           time.Duration // 0: 10 s
 }
 
 func (s scene) lasts() time.Duration {
 	if s.length == 0 {
-		return 20 * time.Second
+		return 10 * time.Second
 	}
 	return s.length
 }

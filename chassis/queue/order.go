@@ -139,7 +139,7 @@ func (q *Queue) next(now time.Duration) {
 			continue
 		}
 		t := it.line
-		paid := t.level.charge(t, q.average)
+		paid := t.charge(q.average)
 		q.remove(it, now)
 		it.turn = q.start(it.rank, now, it.waited(now), it.end)
 		w := &q.workers[it.turn.worker]

@@ -76,7 +76,7 @@ func TestOverloadLeavesGoodputNearCapacity(t *testing.T) {
 
 // The oracle's figures are what they are by arithmetic where that is possible.
 func TestTheOracleIsRightWhereItCanBeReckoned(t *testing.T) {
-	s := scene{limits: sized, load: 10, service: 80 * ms, deadline: 100 * ms, length: 100 * time.Second}
+	s := scene{limits: sized, load: 10, service: 80 * ms, deadline: 100 * ms, length: 30 * time.Second}
 	// Work of 40 to 120 ms, started at once: three quarters are done within 100 ms; who comes
 	// every millisecond waits for 1 ms on average, so it is 1 ÷ 80 less.
 	if got := s.decide(false, true, 0); got < 0.72 || got > 0.75 {
@@ -118,7 +118,7 @@ func TestSmallTenantsAreServedBesideAHog(t *testing.T) {
 func TestWorkThatTakesFourTimesAsLongForAWhileIsRecoveredFromWithinASecond(t *testing.T) {
 	s := scene{
 		limits: sized, load: 2, service: 20 * ms, deadline: 400 * ms,
-		slow: 4, slowFrom: 5 * time.Second, slowTo: 10 * time.Second,
+		slow: 4, slowFrom: 5 * time.Second, slowTo: 10 * time.Second, length: 15 * time.Second,
 	}
 	o := s.play(t)
 	for _, part := range []struct {
@@ -128,7 +128,7 @@ func TestWorkThatTakesFourTimesAsLongForAWhileIsRecoveredFromWithinASecond(t *te
 	}{
 		{"before", 0, 5 * time.Second, 1},
 		{"slow, from a second after it began", 6 * time.Second, 10 * time.Second, 4},
-		{"from a second after it ended", 11 * time.Second, 20 * time.Second, 1},
+		{"from a second after it ended", 11 * time.Second, 15 * time.Second, 1},
 	} {
 		if got := o.between(s, part.from, part.to, part.slow); got < 0.95 {
 			t.Errorf("%s: goodput %.3f, want 0.95", part.name, got)
@@ -140,12 +140,12 @@ func TestWorkThatTakesFourTimesAsLongForAWhileIsRecoveredFromWithinASecond(t *te
 
 // After an overload the queue serves at once again.
 func TestALoadThatFallsLeavesNothingBehind(t *testing.T) {
-	s := scene{limits: sized, load: 0.7, service: 20 * ms, deadline: 100 * ms, tenants: 2, share: 9.3, shareTo: 10 * time.Second}
+	s := scene{limits: sized, load: 0.7, service: 20 * ms, deadline: 100 * ms, tenants: 2, share: 9.3, shareTo: 5 * time.Second}
 	o := s.play(t)
-	if got := o.between(s, 0, 10*time.Second, 1); got < 0.95 {
+	if got := o.between(s, 0, 5*time.Second, 1); got < 0.95 {
 		t.Errorf("at ten times the capacity: %.3f", got)
 	}
-	if got := o.between(s, 10*time.Second, 20*time.Second, 1); got < 0.95*0.7 {
+	if got := o.between(s, 5*time.Second, 10*time.Second, 1); got < 0.95*0.7 {
 		t.Errorf("after it: %.3f, want 0.95 of the 0.7 that came", got)
 	}
 	if o.stats.NewestFirst {

@@ -111,6 +111,8 @@ func TestLimitsWithoutABoundAreRefused(t *testing.T) {
 		{"q", queue.Limits{Capacity: 1}, `queue "q": Limits.Workers is 0: say how much may be done at a time, 1 or more`},
 		{"q", queue.Limits{Workers: 1}, `queue "q": Limits.Capacity is 0: say how much may wait, 1 or more`},
 		{"q", queue.Limits{Workers: 1, Capacity: -1}, `queue "q": Limits.Capacity is -1: say how much may wait, 1 or more`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: -1}, `queue "q": Limits.Tenants is -1: want up to 4096, or 0 for that many`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: 4097}, `queue "q": Limits.Tenants is 4097: want up to 4096, or 0 for that many`},
 		{"q", queue.Limits{Workers: 1, Capacity: 1, MaxWait: -1}, `queue "q": Limits.MaxWait is -1ns: want 0 (no bound of its own) or more`},
 	} {
 		if q, err := queue.New(c.name, c.l, queue.Options{}); q != nil || err == nil || err.Error() != c.want {

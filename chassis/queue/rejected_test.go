@@ -14,13 +14,15 @@ import (
 
 func TestReasonsHaveNamesAndSentences(t *testing.T) {
 	for r, want := range map[queue.Reason][2]string{
-		queue.Full:      {"full", "all places are taken"},
-		queue.Deadline:  {"deadline", "the deadline cannot be met"},
-		queue.Expired:   {"expired", "the deadline has passed"},
-		queue.Cancelled: {"cancelled", "the caller does not want it any more"},
-		queue.MaxWait:   {"max_wait", "it waited too long"},
-		queue.Draining:  {"draining", "the queue is closed"},
-		99:              {"Reason(99)", "Reason(99)"},
+		queue.Full:        {"full", "all places are taken"},
+		queue.Deadline:    {"deadline", "the deadline cannot be met"},
+		queue.Expired:     {"expired", "the deadline has passed"},
+		queue.Cancelled:   {"cancelled", "the caller does not want it any more"},
+		queue.MaxWait:     {"max_wait", "it waited too long"},
+		queue.Draining:    {"draining", "the queue is closed"},
+		queue.Shed:        {"shed", "more critical work took its place"},
+		queue.TenantQuota: {"tenant_quota", "its tenant has more than its share of the places"},
+		99:                {"Reason(99)", "Reason(99)"},
 	} {
 		if r.String() != want[0] {
 			t.Errorf("%d is called %q, want %q", int(r), r, want[0])

@@ -23,6 +23,7 @@ type level struct {
 	seed    maphash.Seed
 	active  int       // how many lines there are
 	turn    *tenant   // whose turn it is, in the ring of lines
+	begun   bool      // the turn has
 	lengths []*tenant // the first of the lines of each length
 	longest int       // the length of the longest
 }
@@ -110,7 +111,7 @@ func (l *level) leave(it *item) {
 	}
 	l.active--
 	if l.turn == t {
-		l.turn = t.next
+		l.pass()
 	}
 	if l.active == 0 {
 		l.turn = nil
@@ -144,35 +145,36 @@ func (l *level) unrank(t *tenant) {
 	}
 }
 
-// next is whose turn it is. The level has somebody who waits. Each round adds as much as an
-// average piece of work takes to what a tenant may take.
+// next is whose turn it is. The level has somebody who waits. Each turn adds as much as an average
+// piece of work takes to what a tenant may take, and lasts until that is used up.
 func (l *level) next(average time.Duration) *tenant {
 	for {
-		if l.turn.credit <= 0 {
+		if !l.begun {
 			l.turn.credit += max(average, 1)
+			l.begun = true
 		}
 		if l.turn.credit > 0 {
 			return l.turn
 		}
-		l.turn = l.turn.next
+		l.pass()
 	}
 }
 
-// charge has t pay for a piece of work, and returns how much. Call it while t still has a line.
-func (l *level) charge(t *tenant, average time.Duration) time.Duration {
-	price := max(average, 1)
-	t.credit -= price
-	if t.credit <= 0 && l.turn == t {
-		l.turn = t.next
-	}
-	return price
+// pass ends a turn.
+func (l *level) pass() { l.turn, l.begun = l.turn.next, false }
+
+// charge has t pay for an average piece of work, and returns how much.
+func (t *tenant) charge(average time.Duration) time.Duration {
+	t.credit -= max(average, 1)
+	return max(average, 1)
 }
 
 // settle corrects what t has paid for work that took so long. Whoever waits for nothing any more
-// owes nothing.
+// owes nothing. What is left over is bounded too, or work would have many turns in a row that has
+// become much quicker than it was.
 func (t *tenant) settle(paid, took, average time.Duration) {
 	if t.items.n > 0 {
-		t.credit = max(t.credit+paid-took, -maxDebt*max(average, 1))
+		t.credit = min(max(t.credit+paid-took, -maxDebt*max(average, 1)), max(average, 1))
 	}
 }
 
