@@ -33,14 +33,14 @@ type scene struct {
 	// slow is how many times as long work takes from slowFrom to slowTo.
 	slow             float64
 	slowFrom, slowTo time.Duration
-	length           time.Duration // 0: 10 s
+	length           time.Duration // 0: 10 s, or 20,000 callers where that is less
 }
 
 func (s scene) lasts() time.Duration {
-	if s.length == 0 {
-		return 10 * time.Second
+	if s.length != 0 {
+		return s.length
 	}
-	return s.length
+	return time.Duration(min(10, 20_000/(s.load*s.capacity())) * float64(time.Second))
 }
 
 // capacity is how many pieces of work the workers do per second.
@@ -152,7 +152,7 @@ func (s scene) play(t *testing.T) (o outcome) {
 			})
 		}
 		wg.Wait()
-		o.goodput = float64(len(o.good)) / (s.capacity() * s.lasts().Seconds())
+		o.goodput = o.between(s, 0, s.lasts(), 1)
 		slices.Sort(took)
 		o.p99 = took[len(took)*99/100]
 		o.stats = q.Stats()
@@ -205,7 +205,7 @@ func (s scene) decide(knows, newest bool, enough time.Duration) float64 {
 				continue
 			}
 			free[first] = at + c.takes
-			if free[first] <= end {
+			if free[first] <= min(end, s.lasts()) {
 				good++
 			}
 		}
@@ -234,7 +234,7 @@ func (s scene) naive(capacity int) float64 {
 		i := slices.Index(free, slices.Min(free))
 		begin := max(free[i], c.at)
 		free[i] = begin + c.takes
-		if free[i] <= c.at+s.deadline {
+		if free[i] <= min(c.at+s.deadline, s.lasts()) {
 			good++
 		}
 		starts = append(starts, begin)
