@@ -115,7 +115,10 @@ func specimens() *prometheus.Registry {
 	m := kpi.New(kpi.Options{Registerer: r})
 	m.Listener("").Connections(func() kpi.ConnStats { return kpi.ConnStats{} })
 	m.Route("", "", http.MethodGet).Observe(http.StatusOK, 0, 0)
-	kpi.RegisterQueues(r, func() []kpi.QueueStats { return []kpi.QueueStats{{Rejected: map[string]uint64{"": 0}}} })
+	kpi.RegisterQueues(r, func() []kpi.QueueStats {
+		none := map[string]uint64{"": 0}
+		return []kpi.QueueStats{{Classes: []kpi.QueueClass{{Rejected: none, WouldReject: none}}}}
+	})
 	kpi.RegisterAccessLog(r, func() kpi.LogStats { return kpi.LogStats{} })
 	kpi.RegisterReload(r, func() kpi.ReloadStats {
 		return reloadStats(&reload.Status{

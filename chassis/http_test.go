@@ -365,7 +365,7 @@ func rejection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(q.Do(ctx, func(context.Context) error { return nil }), q.Close(context.Background()))
+	return errors.Join(q.Do(ctx, queue.Meta{}, func(context.Context) error { return nil }), q.Close(context.Background()))
 }
 
 func TestQueuesRejectionsHaveCodes(t *testing.T) {
@@ -379,13 +379,15 @@ func TestQueuesRejectionsHaveCodes(t *testing.T) {
 				return err
 			}
 			defer q.Close(context.Background())
-			return q.Do(r.Context(), f)
+			return q.Do(r.Context(), queue.Meta{}, f)
 		}
 	}
 	h := start(t, options{}, serve(routes(map[string]chassis.Handler{
 		"GET /full":      fails(reject(queue.Full, 2500*time.Millisecond)),
 		"GET /deadline":  fails(reject(queue.Deadline, 0)),
 		"GET /wait":      fails(reject(queue.MaxWait, time.Second)),
+		"GET /shed":      fails(reject(queue.Shed, 1500*time.Millisecond)),
+		"GET /quota":     fails(reject(queue.TenantQuota, 3*time.Second)),
 		"GET /draining":  fails(reject(queue.Draining, 0)),
 		"GET /expired":   fails(reject(queue.Expired, 0)),
 		"GET /cancelled": fails(reject(queue.Cancelled, 0)),
@@ -400,7 +402,7 @@ func TestQueuesRejectionsHaveCodes(t *testing.T) {
 		code       int
 		retryAfter string
 	}{
-		"/full": {503, "3"}, "/deadline": {503, "1"}, "/wait": {503, "1"}, "/draining": {2, "1"}, "/expired": {504, ""},
+		"/full": {503, "3"}, "/deadline": {503, "1"}, "/wait": {503, "1"}, "/shed": {503, "2"}, "/quota": {429, "3"}, "/draining": {2, "1"}, "/expired": {504, ""},
 		"/cancelled": {503, "1"}, "/own": {1002, ""}, "/error": {1001, ""}, "/panic": {1, ""}, "/coded": {1002, ""},
 	} {
 		h.logs.TakeAll()

@@ -117,6 +117,7 @@ type statusQueue struct {
 	Capacity  int               `json:"capacity"`
 	InFlight  int               `json:"in_flight"`
 	OldestAge float64           `json:"oldest_age_seconds"`
+	Newest    bool              `json:"newest_first"` // as in queue.Stats
 	Admitted  uint64            `json:"admitted"`
 	Rejected  map[string]uint64 `json:"rejected"`
 }
@@ -248,7 +249,7 @@ func (s *Service) status(r *http.Request) status {
 	for _, q := range queues {
 		qs := q.Stats()
 		st.Queues = append(st.Queues, statusQueue{
-			qs.Name, qs.Workers, qs.Depth, qs.Capacity, qs.InFlight, qs.OldestAge.Seconds(), qs.Admitted, qs.Rejected,
+			qs.Name, qs.Workers, qs.Depth, qs.Capacity, qs.InFlight, qs.OldestAge.Seconds(), qs.NewestFirst, qs.Admitted, qs.Rejected,
 		})
 	}
 	for _, c := range s.failures.Counts() {

@@ -113,7 +113,11 @@ func rejected(r *queue.Rejected, err error) *failure.Error {
 	case queue.Expired:
 		return failure.DeadlineExceeded.Wrap(err)
 	}
-	f := failure.Overloaded.Wrap(err)
+	code := failure.Overloaded
+	if r.Reason == queue.TenantQuota {
+		code = failure.RateLimited
+	}
+	f := code.Wrap(err)
 	if r.RetryAfter > 0 {
 		f = f.After(r.RetryAfter)
 	}
@@ -238,10 +242,18 @@ func (s *Service) queueStats() []kpi.QueueStats {
 	var out []kpi.QueueStats
 	for _, q := range s.queues {
 		st := q.Stats()
-		out = append(out, kpi.QueueStats{
+		k := kpi.QueueStats{
 			Name: st.Name, Depth: st.Depth, Capacity: st.Capacity, InFlight: st.InFlight, OldestAge: st.OldestAge,
-			Admitted: st.Admitted, Rejected: st.Rejected, Waited: st.Waited, WaitTotal: st.WaitTotal,
-		})
+			NewestFirst: st.NewestFirst, Tenants: st.Tenants, Admitted: st.Admitted, Service: kpi.QueueHistogram(st.Service),
+		}
+		for _, c := range st.Classes {
+			class := kpi.QueueClass{Class: c.Class.String(), Wait: kpi.QueueHistogram(c.Wait), Rejected: c.Rejected}
+			if st.Dark {
+				class.WouldReject = c.WouldReject
+			}
+			k.Classes = append(k.Classes, class)
+		}
+		out = append(out, k)
 	}
 	return out
 }

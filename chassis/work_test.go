@@ -210,7 +210,7 @@ func TestQueuesAreBoundedCountedAndDrained(t *testing.T) {
 		bots = s.Queue("bots", queue.Limits{Workers: 1, Capacity: 1})
 		return s.HTTP("http", c.HTTP, routes(map[string]chassis.Handler{
 			"POST /bot": func(_ http.ResponseWriter, r *http.Request) error {
-				return bots.Submit(context.WithoutCancel(r.Context()), func(context.Context) error {
+				return bots.Submit(context.WithoutCancel(r.Context()), queue.Meta{}, func(context.Context) error {
 					running <- struct{}{}
 					<-release
 					return nil
@@ -231,8 +231,8 @@ func TestQueuesAreBoundedCountedAndDrained(t *testing.T) {
 	h.wantMetric(1, "queue_depth", "queue", "bots")
 	h.wantMetric(1, "queue_capacity", "queue", "bots")
 	h.wantMetric(1, "queue_inflight", "queue", "bots")
-	h.wantMetric(1, "queue_rejected_total", "queue", "bots", "reason", "full")
-	h.wantMetric(0, "queue_rejected_total", "queue", "bots", "reason", "draining")
+	h.wantMetric(1, "queue_rejected_total", "queue", "bots", "reason", "full", "class", "critical")
+	h.wantMetric(0, "queue_rejected_total", "queue", "bots", "reason", "draining", "class", "sheddable")
 	h.wantMetric(1, "failure_total", "code", "503")
 	d, err := h.s.Description()
 	if want := []chassis.QueueDescription{{Name: "bots", Workers: 1, Capacity: 1}}; err != nil || !slices.Equal(d.Queues, want) {
@@ -246,7 +246,7 @@ func TestQueuesAreBoundedCountedAndDrained(t *testing.T) {
 	if st := bots.Stats(); st.Completed != 2 {
 		t.Errorf("%d pieces of work were finished, want 2", st.Completed)
 	}
-	if err := bots.Do(t.Context(), func(context.Context) error { return nil }); err == nil {
+	if err := bots.Do(t.Context(), queue.Meta{}, func(context.Context) error { return nil }); err == nil {
 		t.Error("the queue is still open")
 	}
 }
@@ -272,8 +272,8 @@ func TestSubmittedWorkThatFailsIsLogged(t *testing.T) {
 	h := start(t, options{}, func(_ context.Context, s *chassis.Service, _ conf) error {
 		q := s.Queue("bots", queue.Limits{Workers: 1, Capacity: 4})
 		return errors.Join(
-			q.Submit(context.Background(), func(context.Context) error { return errors.New("no move") }),
-			q.Submit(context.Background(), func(context.Context) error { panic("no board") }))
+			q.Submit(context.Background(), queue.Meta{}, func(context.Context) error { return errors.New("no move") }),
+			q.Submit(context.Background(), queue.Meta{}, func(context.Context) error { panic("no board") }))
 	})
 	h.stop()
 	lines := h.logged("queued work failed")

@@ -34,6 +34,8 @@ var rules = map[string]Rule{
 	"queue_inflight":            Sum,
 	"queue_capacity":            Last,
 	"queue_oldest_age_seconds":  Max,
+	"queue_mode":                Max,
+	"queue_tenants":             Max,
 	"access_log_failing":        Max,
 	"access_log_buffered_lines": Sum,
 	"connections":               Sum,

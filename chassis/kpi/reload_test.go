@@ -253,7 +253,11 @@ func serviceMetrics(version string, requests int) *prometheus.Registry {
 	kpi.RegisterQueues(registry, func() []kpi.QueueStats {
 		return []kpi.QueueStats{{
 			Name: "bots", Depth: 1, Capacity: 10, InFlight: 2, OldestAge: time.Duration(requests) * time.Millisecond,
-			Admitted: 5, Rejected: map[string]uint64{"full": 1}, Waited: 4, WaitTotal: 100 * time.Millisecond,
+			NewestFirst: version == "1", Tenants: 3, Admitted: 5,
+			Classes: []kpi.QueueClass{{
+				Class: "critical", Rejected: map[string]uint64{"full": 1},
+				Wait: kpi.QueueHistogram{Bounds: []time.Duration{50 * time.Millisecond}, Counts: []uint64{3, 1}, Sum: 100 * time.Millisecond},
+			}},
 		}}
 	})
 	kpi.RegisterAccessLog(registry, func() kpi.LogStats { return kpi.LogStats{Lines: uint64(requests), Failing: version == "1"} })
@@ -291,8 +295,11 @@ func TestAScrapeShowsTheMetricsOfTwoProcesses(t *testing.T) {
 			`queue_depth{queue="bots"} 2`,
 			`queue_inflight{queue="bots"} 4`,
 			`queue_oldest_age_seconds{queue="bots"} 0.3`,
-			`queue_wait_seconds_count{queue="bots"} 8`,
-			`queue_wait_seconds_sum{queue="bots"} 0.2`,
+			`queue_mode{queue="bots"} 1`,
+			`queue_tenants{queue="bots"} 3`,
+			`queue_wait_seconds_bucket{class="critical",queue="bots",le="0.05"} 6`,
+			`queue_wait_seconds_count{class="critical",queue="bots"} 8`,
+			`queue_wait_seconds_sum{class="critical",queue="bots"} 0.2`,
 			`request_duration_seconds_bucket{listener="http",method="GET",route="/v1/games",le="0.0025"} 0`,
 			`request_duration_seconds_bucket{listener="http",method="GET",route="/v1/games",le="0.005"} 340`,
 			`request_duration_seconds_count{listener="http",method="GET",route="/v1/games"} 340`,

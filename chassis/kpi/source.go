@@ -36,44 +36,92 @@ type QueueStats struct {
 	Name string
 	// Depth items wait of at most Capacity; InFlight are being worked on.
 	Depth, Capacity, InFlight int
-	// OldestAge is how long the item at the head has waited, zero when none waits.
+	// OldestAge is how long the oldest item has waited, zero when none waits.
 	OldestAge time.Duration
+	// NewestFirst reports that the queue is overloaded and serves the newest item first.
+	NewestFirst bool
+	// Tenants is how many tenants have items that wait.
+	Tenants int
 	// Admitted counts the items that were let in since the queue was opened.
 	Admitted uint64
-	// Rejected counts those that were not, by reason. List every reason, those with a
+	// Service is how long items were worked on.
+	Service QueueHistogram
+	// Classes are the figures that are kept by class. List every class.
+	Classes []QueueClass
+}
+
+// QueueClass are the figures of those items of a queue that matter equally.
+type QueueClass struct {
+	// Class is the label class.
+	Class string
+	// Wait is how long items waited until they were worked on.
+	Wait QueueHistogram
+	// Rejected counts those that were turned away, by reason. List every reason, those with a
 	// count of zero too, because a rate cannot see the step from nothing to one.
 	Rejected map[string]uint64
-	// Waited items have left the queue, after waiting WaitTotal altogether.
-	Waited    uint64
-	WaitTotal time.Duration
+	// WouldReject counts those that a dark queue let in although it would have turned them away,
+	// by reason; nil for a queue that is not dark.
+	WouldReject map[string]uint64
+}
+
+// QueueHistogram says how long something took.
+type QueueHistogram struct {
+	// Bounds are the upper bounds, inclusive, rising.
+	Bounds []time.Duration
+	// Counts are how many were up to each bound and above the one before; the last, one more than
+	// there are bounds, those above all.
+	Counts []uint64
+	// Sum is how long all took together.
+	Sum time.Duration
 }
 
 // RegisterQueues shows what source returns, each metric labelled by queue: the gauges
-// queue_depth, queue_capacity, queue_inflight and queue_oldest_age_seconds, the counters
-// queue_admitted_total and queue_rejected_total{reason}, and the summary queue_wait_seconds.
-// source is called at each scrape, concurrently with itself when scrapes overlap.
+// queue_depth, queue_capacity, queue_inflight, queue_oldest_age_seconds, queue_tenants and
+// queue_mode, 1 while the newest are served first; the counters queue_admitted_total,
+// queue_rejected_total{reason,class} and, of dark queues alone,
+// queue_would_reject_total{reason,class}; and the histograms queue_wait_seconds{class} and
+// queue_service_seconds. source is called at each scrape, concurrently with itself when scrapes
+// overlap.
 func RegisterQueues(reg prometheus.Registerer, source func() []QueueStats) {
 	queue := []string{"queue"}
+	byClass := []string{"queue", "class"}
+	byReason := []string{"queue", "reason", "class"}
 	depth := prometheus.NewDesc("queue_depth", "Items that wait in the queue.", queue, nil)
 	capacity := prometheus.NewDesc("queue_capacity", "Items that the queue can hold.", queue, nil)
 	inFlight := prometheus.NewDesc("queue_inflight", "Items being worked on.", queue, nil)
 	oldest := prometheus.NewDesc("queue_oldest_age_seconds", "How long the oldest item has waited.", queue, nil)
+	mode := prometheus.NewDesc("queue_mode", "Order of work: 0 the oldest first, 1 the newest first, because of overload.", queue, nil)
+	tenants := prometheus.NewDesc("queue_tenants", "Tenants whose items wait in the queue.", queue, nil)
 	admitted := prometheus.NewDesc("queue_admitted_total", "Items let into the queue.", queue, nil)
-	rejected := prometheus.NewDesc("queue_rejected_total", "Items turned away, by reason.", []string{"queue", "reason"}, nil)
-	wait := prometheus.NewDesc("queue_wait_seconds", "Time that items spent waiting.", queue, nil)
+	rejected := prometheus.NewDesc("queue_rejected_total", "Items turned away, by reason and class.", byReason, nil)
+	would := prometheus.NewDesc("queue_would_reject_total", "Items that a dark queue let in and would have turned away, by reason and class.", byReason, nil)
+	wait := prometheus.NewDesc("queue_wait_seconds", "Time that items waited before they were worked on.", byClass, nil)
+	service := prometheus.NewDesc("queue_service_seconds", "Time that items were worked on.", queue, nil)
 	reg.MustRegister(newCollector(func(emit emitter) {
 		for _, q := range source() {
 			emit.gauge(depth, float64(q.Depth), q.Name)
 			emit.gauge(capacity, float64(q.Capacity), q.Name)
 			emit.gauge(inFlight, float64(q.InFlight), q.Name)
 			emit.gauge(oldest, q.OldestAge.Seconds(), q.Name)
-			emit.counter(admitted, q.Admitted, q.Name)
-			for reason, n := range q.Rejected {
-				emit.counter(rejected, n, q.Name, reason)
+			newest := 0.0
+			if q.NewestFirst {
+				newest = 1
 			}
-			emit.summary(wait, q.Waited, q.WaitTotal.Seconds(), q.Name)
+			emit.gauge(mode, newest, q.Name)
+			emit.gauge(tenants, float64(q.Tenants), q.Name)
+			emit.counter(admitted, q.Admitted, q.Name)
+			emit.histogram(service, q.Service, q.Name)
+			for _, c := range q.Classes {
+				for reason, n := range c.Rejected {
+					emit.counter(rejected, n, q.Name, reason, c.Class)
+				}
+				for reason, n := range c.WouldReject {
+					emit.counter(would, n, q.Name, reason, c.Class)
+				}
+				emit.histogram(wait, c.Wait, q.Name, c.Class)
+			}
 		}
-	}, depth, capacity, inFlight, oldest, admitted, rejected, wait))
+	}, depth, capacity, inFlight, oldest, mode, tenants, admitted, rejected, would, wait, service))
 }
 
 // LogStats are the figures of an access log.
@@ -161,8 +209,16 @@ func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	e <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, allValid(labels)...)
 }
 
-func (e emitter) summary(d *prometheus.Desc, count uint64, sum float64, labels ...string) {
-	e <- prometheus.MustNewConstSummary(d, count, sum, nil, allValid(labels)...)
+func (e emitter) histogram(d *prometheus.Desc, h QueueHistogram, labels ...string) {
+	var n uint64
+	cumulative := make(map[float64]uint64, len(h.Bounds))
+	for i, c := range h.Counts {
+		n += c
+		if i < len(h.Bounds) {
+			cumulative[h.Bounds[i].Seconds()] = n
+		}
+	}
+	e <- prometheus.MustNewConstHistogram(d, n, h.Sum.Seconds(), cumulative, allValid(labels)...)
 }
 
 // allValid makes labels valid in place, after which the Must functions have nothing to refuse.

@@ -21,7 +21,10 @@ import (
 func ExampleRegisterQueues() {
 	registry := prometheus.NewRegistry()
 	kpi.RegisterQueues(registry, func() []kpi.QueueStats {
-		return []kpi.QueueStats{{Name: "bots", Depth: 3, Capacity: 64, Rejected: map[string]uint64{"full": 7}}}
+		return []kpi.QueueStats{{
+			Name: "bots", Depth: 3, Capacity: 64,
+			Classes: []kpi.QueueClass{{Class: "critical", Rejected: map[string]uint64{"full": 7}}},
+		}}
 	})
 	out, err := testutil.GatherAndFormat(registry, expfmt.TypeTextPlain, "queue_depth", "queue_rejected_total")
 	if err != nil {
@@ -32,9 +35,9 @@ func ExampleRegisterQueues() {
 	// # HELP queue_depth Items that wait in the queue.
 	// # TYPE queue_depth gauge
 	// queue_depth{queue="bots"} 3
-	// # HELP queue_rejected_total Items turned away, by reason.
+	// # HELP queue_rejected_total Items turned away, by reason and class.
 	// # TYPE queue_rejected_total counter
-	// queue_rejected_total{queue="bots",reason="full"} 7
+	// queue_rejected_total{class="critical",queue="bots",reason="full"} 7
 }
 
 // everything registers all metrics there are, with a figure each.
@@ -49,8 +52,15 @@ func everything() *prometheus.Registry {
 	kpi.RegisterQueues(registry, func() []kpi.QueueStats {
 		return []kpi.QueueStats{
 			{
-				Name: "bots", Depth: 3, Capacity: 64, InFlight: 2, OldestAge: 1500 * time.Millisecond, Admitted: 100,
-				Rejected: map[string]uint64{"full": 7, "draining": 0}, Waited: 97, WaitTotal: 2500 * time.Millisecond,
+				Name: "bots", Depth: 3, Capacity: 64, InFlight: 2, OldestAge: 1500 * time.Millisecond, NewestFirst: true, Tenants: 2, Admitted: 100,
+				Service: kpi.QueueHistogram{Bounds: []time.Duration{time.Millisecond, time.Second}, Counts: []uint64{90, 4, 3}, Sum: 9 * time.Second},
+				Classes: []kpi.QueueClass{
+					{
+						Class: "critical", Rejected: map[string]uint64{"full": 7, "draining": 0}, WouldReject: map[string]uint64{"full": 5},
+						Wait: kpi.QueueHistogram{Bounds: []time.Duration{500 * time.Millisecond}, Counts: []uint64{96, 1}, Sum: 2500 * time.Millisecond},
+					},
+					{Class: "sheddable", Rejected: map[string]uint64{"full": 9}},
+				},
 			},
 			{Name: "mail", Capacity: 8},
 		}
@@ -106,20 +116,45 @@ queue_depth{queue="mail"} 0
 # TYPE queue_inflight gauge
 queue_inflight{queue="bots"} 2
 queue_inflight{queue="mail"} 0
+# HELP queue_mode Order of work: 0 the oldest first, 1 the newest first, because of overload.
+# TYPE queue_mode gauge
+queue_mode{queue="bots"} 1
+queue_mode{queue="mail"} 0
 # HELP queue_oldest_age_seconds How long the oldest item has waited.
 # TYPE queue_oldest_age_seconds gauge
 queue_oldest_age_seconds{queue="bots"} 1.5
 queue_oldest_age_seconds{queue="mail"} 0
-# HELP queue_rejected_total Items turned away, by reason.
+# HELP queue_rejected_total Items turned away, by reason and class.
 # TYPE queue_rejected_total counter
-queue_rejected_total{queue="bots",reason="draining"} 0
-queue_rejected_total{queue="bots",reason="full"} 7
-# HELP queue_wait_seconds Time that items spent waiting.
-# TYPE queue_wait_seconds summary
-queue_wait_seconds_sum{queue="bots"} 2.5
-queue_wait_seconds_count{queue="bots"} 97
-queue_wait_seconds_sum{queue="mail"} 0
-queue_wait_seconds_count{queue="mail"} 0
+queue_rejected_total{class="critical",queue="bots",reason="draining"} 0
+queue_rejected_total{class="critical",queue="bots",reason="full"} 7
+queue_rejected_total{class="sheddable",queue="bots",reason="full"} 9
+# HELP queue_service_seconds Time that items were worked on.
+# TYPE queue_service_seconds histogram
+queue_service_seconds_bucket{queue="bots",le="0.001"} 90
+queue_service_seconds_bucket{queue="bots",le="1"} 94
+queue_service_seconds_bucket{queue="bots",le="+Inf"} 97
+queue_service_seconds_sum{queue="bots"} 9
+queue_service_seconds_count{queue="bots"} 97
+queue_service_seconds_bucket{queue="mail",le="+Inf"} 0
+queue_service_seconds_sum{queue="mail"} 0
+queue_service_seconds_count{queue="mail"} 0
+# HELP queue_tenants Tenants whose items wait in the queue.
+# TYPE queue_tenants gauge
+queue_tenants{queue="bots"} 2
+queue_tenants{queue="mail"} 0
+# HELP queue_wait_seconds Time that items waited before they were worked on.
+# TYPE queue_wait_seconds histogram
+queue_wait_seconds_bucket{class="critical",queue="bots",le="0.5"} 96
+queue_wait_seconds_bucket{class="critical",queue="bots",le="+Inf"} 97
+queue_wait_seconds_sum{class="critical",queue="bots"} 2.5
+queue_wait_seconds_count{class="critical",queue="bots"} 97
+queue_wait_seconds_bucket{class="sheddable",queue="bots",le="+Inf"} 0
+queue_wait_seconds_sum{class="sheddable",queue="bots"} 0
+queue_wait_seconds_count{class="sheddable",queue="bots"} 0
+# HELP queue_would_reject_total Items that a dark queue let in and would have turned away, by reason and class.
+# TYPE queue_would_reject_total counter
+queue_would_reject_total{class="critical",queue="bots",reason="full"} 5
 `
 	var names []string
 	for line := range strings.Lines(want) {

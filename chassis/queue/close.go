@@ -7,7 +7,7 @@ import (
 
 // Close turns newcomers away, waits until everything in the queue has been done and returns nil.
 // When ctx ends first it rejects what still waits, ends the contexts of what runs ([context.Cause]
-// is then a *[Rejected]) but for those that the callers of Do will end, and returns an error that
+// is then a *[Rejected]) but for those that the callers of Do and Enter will end, and returns an error that
 // says how much there was of both and wraps ctx's. It does not wait for work that
 // goes on regardless: that cannot be stopped in Go. Call Close again, with another context, to
 // wait on. Close may be called any number of times and by several goroutines; the first context
@@ -36,9 +36,11 @@ func (q *Queue) Close(ctx context.Context) error {
 func (q *Queue) abandon() (rejected, running int) {
 	now := q.now()
 	q.mu.Lock()
-	for front := q.waiting.Front(); front != nil; front = q.waiting.Front() {
-		q.drop(front.Value.(*item), now, Draining, nil)
-		rejected++
+	for _, c := range []*chain{&q.callers, &q.jobs} {
+		for c.first != nil {
+			q.drop(c.first, now, Draining, nil)
+			rejected++
+		}
 	}
 	q.settle()
 	running = q.inFlight()
@@ -57,7 +59,7 @@ func (q *Queue) abandon() (rejected, running int) {
 
 // settle reports whether the queue is closed and empty, and lets Close know. q.mu is held.
 func (q *Queue) settle() bool {
-	if !q.closed || q.inFlight() > 0 || q.waiting.Len() > 0 {
+	if !q.closed || q.inFlight() > 0 || q.waiting() > 0 {
 		return false
 	}
 	if q.overdue != nil {

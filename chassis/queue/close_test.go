@@ -22,7 +22,7 @@ func TestCloseFinishesAFullQueue(t *testing.T) {
 			submit(t, q, work)
 		}
 		result := make(chan error, 1)
-		go func() { result <- q.Do(t.Context(), work) }()
+		go func() { result <- q.Do(t.Context(), queue.Meta{}, work) }()
 		synctest.Wait()
 		start := time.Now()
 		closed := make(chan error, 3)
@@ -30,7 +30,7 @@ func TestCloseFinishesAFullQueue(t *testing.T) {
 			go func() { closed <- q.Close(t.Context()) }()
 		}
 		synctest.Wait()
-		for _, err := range []error{q.Submit(t.Context(), work), q.Do(t.Context(), work)} {
+		for _, err := range []error{q.Submit(t.Context(), queue.Meta{}, work), q.Do(t.Context(), queue.Meta{}, work)} {
 			if r := wantReason(t, err, queue.Draining); r.RetryAfter != 0 {
 				t.Errorf("a closed queue says retry after %v", r.RetryAfter)
 			}
@@ -48,7 +48,7 @@ func TestCloseFinishesAFullQueue(t *testing.T) {
 		}
 		wantStats(t, q, queue.Stats{
 			Workers: 2, Capacity: 8, Average: time.Second, Admitted: 10, Completed: 10, Rejected: map[string]uint64{"draining": 2},
-			Waited: 8, WaitTotal: 20 * time.Second, ServiceTotal: 10 * time.Second,
+			Waited: 8, WaitTotal: 20 * time.Second, Service: queue.Histogram{Sum: 10 * time.Second},
 		})
 	})
 }
@@ -63,11 +63,11 @@ func TestCloseThatRunsOutOfTimeRejectsAndEnds(t *testing.T) {
 		submit(t, q, obedient)
 		submit(t, q, func(context.Context) error { <-stubborn; return nil })
 		results := make(chan error, 3)
-		go func() { results <- q.Do(context.Background(), obedient) }() // nobody else could end it
+		go func() { results <- q.Do(context.Background(), queue.Meta{}, obedient) }() // nobody else could end it
 		synctest.Wait()
 		submit(t, q, takes(0))
 		for range 2 {
-			go func() { results <- q.Do(t.Context(), takes(0)) }()
+			go func() { results <- q.Do(t.Context(), queue.Meta{}, takes(0)) }()
 		}
 		synctest.Wait()
 		patient := make(chan error, 1)
@@ -109,8 +109,8 @@ func TestCloseThatRunsOutOfTimeRejectsAndEnds(t *testing.T) {
 			t.Errorf("the patient one: %v", err)
 		}
 		wantStats(t, q, queue.Stats{
-			Workers: 3, Capacity: 9, Average: time.Second, Admitted: 6, Completed: 3, Failed: 2, Dropped: 3,
-			Rejected: map[string]uint64{"draining": 3}, Waited: 3, WaitTotal: 3 * time.Second, ServiceTotal: 3 * time.Second,
+			Workers: 3, Capacity: 9, Average: time.Second, NewestFirst: true, Admitted: 6, Completed: 3, Failed: 2, Dropped: 3,
+			Rejected: map[string]uint64{"draining": 3}, Waited: 3, WaitTotal: 3 * time.Second, Service: queue.Histogram{Sum: 3 * time.Second},
 		})
 	})
 }
@@ -122,7 +122,7 @@ func TestCloseOfAnIdleQueueNeedsNoTime(t *testing.T) {
 	if err := q.Close(ended); err != nil {
 		t.Error(err)
 	}
-	wantReason(t, q.Do(ended, takes(0)), queue.Draining)
+	wantReason(t, q.Do(ended, queue.Meta{}, takes(0)), queue.Draining)
 }
 
 func TestCloseWaitsForReports(t *testing.T) {
@@ -151,7 +151,7 @@ func TestPatienceThatEndsTogetherWithTheWorkLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			wantStats(t, q, queue.Stats{Workers: 1, Capacity: 1, Average: time.Second, Admitted: 1, Completed: 1, ServiceTotal: time.Second})
+			wantStats(t, q, queue.Stats{Workers: 1, Capacity: 1, Average: time.Second, Admitted: 1, Completed: 1, Service: queue.Histogram{Sum: time.Second}})
 		}
 	})
 }
@@ -167,14 +167,14 @@ func TestATurnTogetherWithTheEndOfPatienceLosesNobody(t *testing.T) {
 		gate := make(chan bool)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if err := q.Do(t.Context(), func(context.Context) error { gate <- true; <-gate; return nil }); err != nil {
+			if err := q.Do(t.Context(), queue.Meta{}, func(context.Context) error { gate <- true; <-gate; return nil }); err != nil {
 				t.Error(err)
 			}
 			_ = q.Close(ended)
 		})
 		<-gate
 		wg.Go(func() {
-			err := q.Do(context.Background(), func(ctx context.Context) error { return ctx.Err() })
+			err := q.Do(context.Background(), queue.Meta{}, func(ctx context.Context) error { return ctx.Err() })
 			if err != nil && !errors.Is(err, context.Canceled) {
 				wantReason(t, err, queue.Draining)
 			}

@@ -1,10 +1,10 @@
 package queue
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"sync"
 	"time"
@@ -17,6 +17,10 @@ type Limits struct {
 	Workers  int           // how much is done at a time; 1 or more
 	Capacity int           // how much may wait besides; 1 or more
 	MaxWait  time.Duration // how long any of it may wait; 0: as long as the caller does
+	// Tenants is how many tenants of each class are told apart while they wait, at most
+	// [MaxTenants]; 0 means that many. A sixteenth of them, at least one, are lines that all
+	// others share by the hash of their name.
+	Tenants int
 }
 
 // Options change what a queue does besides its limits. The zero Options are good.
@@ -30,14 +34,18 @@ type Options struct {
 	// that the work will not run; it must not block and not panic. nil drops the error, which
 	// shows in the counts alone.
 	OnError func(error)
+	// Dark lets every caller of Do and Enter in at once, and counts in [Stats] whom the limits
+	// would have turned away. Submit keeps to the limits all the same.
+	Dark bool
 }
 
-// Queue does bounded work, first come, first served. Make one with [New]; close it with
-// [Queue.Close]. It is safe for concurrent use.
+// Queue does bounded work. Make one with [New]; close it with [Queue.Close]. It is safe for
+// concurrent use.
 type Queue struct {
 	name    string
 	limits  Limits
 	onError func(error)
+	dark    bool
 	clock   clock.Clock
 	machine bool // clock is the machine's
 	epoch   time.Time
@@ -45,9 +53,13 @@ type Queue struct {
 
 	mu      sync.Mutex
 	closed  bool
-	waiting list.List // of *item, who came first in front; empty unless all workers are busy
-	workers []worker  // those that have ever been needed
-	free    []int     // which of them have nothing to do
+	levels  [classes]level // what waits, by rank; nothing unless all workers are busy
+	callers chain          // those of it that somebody waits for, by age
+	jobs    chain          // those of it that were submitted, by age
+	workers []worker       // those that have ever been needed
+	free    []int          // which of them have nothing to do
+	unseen  int            // how many are busy with what a dark queue would have turned away
+	order   order
 	overdue clock.Timer
 	average time.Duration // that work takes, moving; 0 before the first
 	spread  time.Duration // mean deviation from it, moving
@@ -57,22 +69,13 @@ type Queue struct {
 
 // worker is the right to run one piece of work at a time.
 type worker struct {
-	busy  bool
-	since time.Duration
-	end   context.CancelCauseFunc // ends the context of what runs; nil if that is the caller's
-}
-
-// item is work that waits.
-type item struct {
-	ctx      context.Context
-	end      context.CancelCauseFunc     // ends ctx; nil if that is the caller's
-	f        func(context.Context) error // of submitted work; nil when the caller waits
-	since    time.Duration               // when it came
-	deadline time.Duration               // by when it is useful
-	place    *list.Element               // nil once it has a worker or is refused
-	ready    chan struct{}               // then closed; nil for submitted work
-	worker   int                         // that it has been given
-	refused  error                       // why it will get none
+	busy   bool
+	unseen bool
+	turn   uint64 // which piece of work this is, counted from 1
+	since  time.Duration
+	end    context.CancelCauseFunc // ends the context of what runs; nil if that is the caller's
+	tenant *tenant                 // who has paid for it; nil for what did not wait
+	paid   time.Duration
 }
 
 // New makes a queue called name, which its rejections and metrics carry. Limits that lack a
@@ -87,13 +90,25 @@ func New(name string, limits Limits, options Options) (*Queue, error) {
 		return nil, fmt.Errorf("queue %q: Limits.Capacity is %d: say how much may wait, 1 or more", name, limits.Capacity)
 	case limits.MaxWait < 0:
 		return nil, fmt.Errorf("queue %q: Limits.MaxWait is %v: want 0 (no bound of its own) or more", name, limits.MaxWait)
+	case limits.Tenants < 0 || limits.Tenants > MaxTenants:
+		return nil, fmt.Errorf("queue %q: Limits.Tenants is %d: want up to %d, or 0 for that many", name, limits.Tenants, MaxTenants)
 	}
-	q := &Queue{name: name, limits: limits, onError: options.OnError, clock: options.Clock, done: make(chan struct{})}
+	if limits.Tenants == 0 {
+		limits.Tenants = MaxTenants
+	}
+	q := &Queue{
+		name: name, limits: limits, onError: options.OnError, dark: options.Dark,
+		clock: options.Clock, done: make(chan struct{}),
+	}
 	if q.clock == nil {
 		q.clock = clock.Real()
 	}
 	q.machine = q.clock == clock.Real()
 	q.epoch = q.clock.Now()
+	seed := maphash.MakeSeed()
+	for rank := range q.levels {
+		q.levels[rank].init(limits.Tenants, seed)
+	}
 	return q, nil
 }
 
@@ -103,34 +118,37 @@ func New(name string, limits Limits, options Options) (*Queue, error) {
 // f's context is ctx, which the caller ends. Only a ctx that can never end, such as
 // [context.Background], is given an end: it comes when f returns and when Close runs out of
 // time.
-func (q *Queue) Do(ctx context.Context, f func(context.Context) error) error {
+func (q *Queue) Do(ctx context.Context, m Meta, f func(context.Context) error) error {
 	var end context.CancelCauseFunc
 	if ctx.Done() == nil {
 		ctx, end = context.WithCancelCause(ctx)
 		defer end(nil)
 	}
-	worker, it, err := q.enter(ctx, ctx, end, nil)
-	if it != nil {
-		worker, err = q.await(it)
-	}
+	a, err := q.admit(ctx, m, end)
 	if err != nil {
 		return err
 	}
-	return q.work(ctx, worker, f, false)
+	return a.work(ctx, f, false)
 }
 
 // Submit has f run once a worker is free, on a goroutine of its own, and returns as soon as f
 // has a worker or a place to wait in. An error is a *[Rejected]: f will not run.
 //
 // f's context has ctx's values, but neither its deadline nor its cancellation; it ends when f
-// returns and when Close runs out of time. What becomes of f is told to [Options].OnError. A nil f
+// returns and when Close runs out of time. What becomes of f is told to [Options].OnError: after
+// it was given a place it can still be rejected, when it waits for longer than [Limits].MaxWait,
+// when its place is taken by more critical work or by a tenant who has fewer, and by Close. A nil f
 // panics here, where it can be traced to whoever handed it in.
-func (q *Queue) Submit(ctx context.Context, f func(context.Context) error) error {
+func (q *Queue) Submit(ctx context.Context, m Meta, f func(context.Context) error) error {
 	if f == nil {
 		panic(fmt.Sprintf("queue %q: Submit of a nil function", q.name))
 	}
+	now, _, ended := q.judge(ctx)
 	work, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	_, _, err := q.enter(ctx, work, end, f)
+	n := newcomer{ctx: work, end: end, f: f, rank: m.Class.rank(), tenant: m.Tenant, since: now, deadline: never}
+	q.mu.Lock()
+	_, _, err := q.enter(n, ended)
+	q.unlock()
 	if err != nil {
 		end(nil)
 	}
@@ -148,102 +166,16 @@ func (q *Queue) now() time.Duration {
 	return q.clock.Now().Sub(q.epoch)
 }
 
-// enter finds a worker, or else a place, for work that ctx asks for and that runs with the
-// context work, or says why not. f is submitted work, nil when the caller waits.
-func (q *Queue) enter(ctx, work context.Context, end context.CancelCauseFunc, f func(context.Context) error) (int, *item, error) {
-	now, deadline := q.now(), never
-	ended := ctx.Err()
-	if d, ok := ctx.Deadline(); ok {
-		left := time.Until(d)
-		if left <= 0 && ended == nil {
-			ended = context.DeadlineExceeded // the context's own timer is late
-		}
-		if f == nil {
-			deadline = now + left
-		}
+// at is a caller's deadline in the time of now.
+func (q *Queue) at(deadline time.Time, now time.Duration) time.Duration {
+	if q.machine && deadline != deadline.Round(0) { // both have a monotonic reading: no need to look at the clock again
+		return deadline.Sub(q.epoch)
 	}
-	q.mu.Lock()
-	defer q.unlock()
-	switch {
-	case q.closed:
-		return 0, nil, q.reject(Draining, nil)
-	case ended != nil:
-		return 0, nil, q.reject(atTheDoor(ended), ended)
-	case q.inFlight() < q.limits.Workers:
-		q.counts.admitted++
-		return q.start(work, end, f, now), nil, nil
-	}
-	if q.waiting.Len() >= q.limits.Capacity {
-		q.shed(now)
-	}
-	switch {
-	case q.waiting.Len() >= q.limits.Capacity:
-		return 0, nil, q.reject(Full, nil)
-	case deadline-now < q.expectedWait()+q.need():
-		return 0, nil, q.reject(Deadline, nil)
-	}
-	q.counts.admitted++
-	it := &item{ctx: work, end: end, f: f, since: now, deadline: deadline}
-	if f == nil {
-		it.ready = make(chan struct{})
-	}
-	it.place = q.waiting.PushBack(it)
-	q.watch(now)
-	return 0, it, nil
+	return now + time.Until(deadline)
 }
 
-// await returns the worker that it has been given, or why it will get none.
-func (q *Queue) await(it *item) (int, error) {
-	select {
-	case <-it.ready:
-	case <-it.ctx.Done():
-		q.leave(it)
-	}
-	if it.refused != nil {
-		return 0, it.refused
-	}
-	if it.ctx.Err() != nil { // it ended together with the wait
-		return 0, q.giveBack(it)
-	}
-	return it.worker, nil
-}
-
-// leave takes it, whose context has ended, out of the queue, unless it has a worker or has been
-// refused by now.
-func (q *Queue) leave(it *item) {
-	why, err := it.ended()
-	now := q.now()
-	q.mu.Lock()
-	defer q.unlock()
-	if it.place != nil {
-		q.drop(it, now, why, err)
-		q.settle()
-	}
-}
-
-// giveBack passes on the worker of it, whose context has ended.
-func (q *Queue) giveBack(it *item) error {
-	why, err := it.ended()
-	now := q.now()
-	q.mu.Lock()
-	defer q.unlock()
-	q.counts.dropped++
-	q.release(it.worker)
-	q.next(now)
-	return q.reject(why, err)
-}
-
-// ended is why the context has.
-func (it *item) ended() (Reason, error) {
-	switch err := it.ctx.Err(); {
-	case it.end != nil: // it has no other end than Close
-		return Draining, nil
-	case errors.Is(err, context.DeadlineExceeded):
-		return Deadline, err
-	default:
-		return Cancelled, err
-	}
-}
+// waiting is how much waits.
+func (q *Queue) waiting() int { return q.callers.n + q.jobs.n }
 
 // unlock releases q.mu and then reports the submitted work that was dropped meanwhile.
 func (q *Queue) unlock() {

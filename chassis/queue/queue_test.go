@@ -46,7 +46,7 @@ func takes(d time.Duration) func(context.Context) error {
 
 func submit(t testing.TB, q *queue.Queue, f func(context.Context) error) {
 	t.Helper()
-	if err := q.Submit(t.Context(), f); err != nil {
+	if err := q.Submit(t.Context(), queue.Meta{}, f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -76,6 +76,8 @@ func wantStats(t testing.TB, q *queue.Queue, want queue.Stats) {
 		want.Rejected = map[string]uint64{}
 	}
 	want.Name = "test"
+	// Where there are no tenants and classes, these only say the same in other words.
+	got.Service.Bounds, got.Service.Counts, got.Classes, want.Tenants = nil, nil, nil, min(1, want.Depth)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("figures\n got %+v\nwant %+v", got, want)
 	}
@@ -109,6 +111,8 @@ func TestLimitsWithoutABoundAreRefused(t *testing.T) {
 		{"q", queue.Limits{Capacity: 1}, `queue "q": Limits.Workers is 0: say how much may be done at a time, 1 or more`},
 		{"q", queue.Limits{Workers: 1}, `queue "q": Limits.Capacity is 0: say how much may wait, 1 or more`},
 		{"q", queue.Limits{Workers: 1, Capacity: -1}, `queue "q": Limits.Capacity is -1: say how much may wait, 1 or more`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: -1}, `queue "q": Limits.Tenants is -1: want up to 4096, or 0 for that many`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: 4097}, `queue "q": Limits.Tenants is 4097: want up to 4096, or 0 for that many`},
 		{"q", queue.Limits{Workers: 1, Capacity: 1, MaxWait: -1}, `queue "q": Limits.MaxWait is -1ns: want 0 (no bound of its own) or more`},
 	} {
 		if q, err := queue.New(c.name, c.l, queue.Options{}); q != nil || err == nil || err.Error() != c.want {
@@ -119,7 +123,6 @@ func TestLimitsWithoutABoundAreRefused(t *testing.T) {
 
 func TestAStormIsBoundedAndRejectedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const ms = time.Millisecond
 		q := open(t, queue.Limits{Workers: 3, Capacity: 5}, queue.Options{})
 		start := time.Now()
 		var running, most, done, full atomic.Int64
@@ -135,9 +138,9 @@ func TestAStormIsBoundedAndRejectedAtOnce(t *testing.T) {
 				}
 				var err error
 				if i%2 == 0 {
-					err = q.Do(t.Context(), work)
+					err = q.Do(t.Context(), queue.Meta{}, work)
 				} else {
-					err = q.Submit(t.Context(), work)
+					err = q.Submit(t.Context(), queue.Meta{}, work)
 				}
 				if err == nil {
 					done.Add(1)
@@ -164,7 +167,7 @@ func TestAStormIsBoundedAndRejectedAtOnce(t *testing.T) {
 		}
 		wantStats(t, q, queue.Stats{
 			Workers: 3, Capacity: 5, Average: 10 * ms, Admitted: 8, Completed: 8, Rejected: map[string]uint64{"full": 992},
-			Waited: 5, WaitTotal: 3*10*ms + 2*20*ms, ServiceTotal: 80 * ms,
+			Waited: 5, WaitTotal: 3*10*ms + 2*20*ms, Service: queue.Histogram{Sum: 80 * ms},
 		})
 	}) // returns when no goroutine of the bubble is left
 }
@@ -172,7 +175,7 @@ func TestAStormIsBoundedAndRejectedAtOnce(t *testing.T) {
 func TestWorkIsDoneInTheOrderInWhichItCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := open(t, queue.Limits{Workers: 1, Capacity: 100}, queue.Options{})
-		submit(t, q, takes(time.Second))
+		submit(t, q, takes(99*ms))
 		var order, want []int // appended to by one worker at a time
 		var wg sync.WaitGroup
 		for i := range 100 {
@@ -181,7 +184,7 @@ func TestWorkIsDoneInTheOrderInWhichItCame(t *testing.T) {
 				submit(t, q, work)
 			} else {
 				wg.Go(func() {
-					if err := q.Do(t.Context(), work); err != nil {
+					if err := q.Do(t.Context(), queue.Meta{}, work); err != nil {
 						t.Error(err)
 					}
 				})
@@ -199,25 +202,25 @@ func TestWorkIsDoneInTheOrderInWhichItCame(t *testing.T) {
 func TestDoReturnsWhatTheWorkReturns(t *testing.T) {
 	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{OnError: func(err error) { t.Errorf("reported %v, which Do returns", err) }})
 	boom := errors.New("boom")
-	if err := q.Do(t.Context(), func(context.Context) error { return boom }); err != boom {
+	if err := q.Do(t.Context(), queue.Meta{}, func(context.Context) error { return boom }); err != boom {
 		t.Errorf("got %v", err)
 	}
-	err := q.Do(t.Context(), func(context.Context) error { panic(boom) })
+	err := q.Do(t.Context(), queue.Meta{}, func(context.Context) error { panic(boom) })
 	var p *queue.PanicError
 	if !errors.As(err, &p) || p.Queue != "test" || p.Value != boom || !errors.Is(err, boom) ||
 		!strings.Contains(string(p.Stack), "queue_test.go") || err.Error() != `queue "test": the work panicked: boom` {
 		t.Errorf("a panic came back as %v", err)
 	}
-	if err := q.Do(t.Context(), func(context.Context) error { panic("text") }); errors.Unwrap(err) != nil {
+	if err := q.Do(t.Context(), queue.Meta{}, func(context.Context) error { panic("text") }); errors.Unwrap(err) != nil {
 		t.Errorf("a panic with a text wraps %v", errors.Unwrap(err))
 	}
 	done := make(chan bool)
 	go func() {
 		defer close(done)
-		_ = q.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil })
+		_ = q.Do(t.Context(), queue.Meta{}, func(context.Context) error { runtime.Goexit(); return nil })
 	}()
 	<-done
-	if err := q.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
+	if err := q.Do(t.Context(), queue.Meta{}, func(context.Context) error { return nil }); err != nil {
 		t.Errorf("after panics and Goexit the worker is lost: %v", err)
 	}
 	if s := q.Stats(); s.Completed != 5 || s.Failed != 4 || s.Panicked != 2 || s.InFlight != 0 {
@@ -233,10 +236,10 @@ func TestANilFunctionCostsNoWorker(t *testing.T) {
 				t.Errorf("Submit panicked with %v", v)
 			}
 		}()
-		_ = q.Submit(t.Context(), nil)
+		_ = q.Submit(t.Context(), queue.Meta{}, nil)
 	}()
 	var p *queue.PanicError
-	if err := q.Do(t.Context(), nil); !errors.As(err, &p) {
+	if err := q.Do(t.Context(), queue.Meta{}, nil); !errors.As(err, &p) {
 		t.Errorf("Do returned %v", err)
 	}
 	if s := q.Stats(); s.InFlight != 0 || s.Depth != 0 {
@@ -246,7 +249,7 @@ func TestANilFunctionCostsNoWorker(t *testing.T) {
 
 func TestDoRunsWithTheCallersContext(t *testing.T) {
 	q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
-	err := q.Do(t.Context(), func(ctx context.Context) error {
+	err := q.Do(t.Context(), queue.Meta{}, func(ctx context.Context) error {
 		if ctx != t.Context() {
 			t.Errorf("the work runs with %v", ctx)
 		}
@@ -257,7 +260,7 @@ func TestDoRunsWithTheCallersContext(t *testing.T) {
 	}
 	type key struct{}
 	var kept context.Context
-	err = q.Do(context.WithValue(context.Background(), key{}, "value"), func(ctx context.Context) error {
+	err = q.Do(context.WithValue(context.Background(), key{}, "value"), queue.Meta{}, func(ctx context.Context) error {
 		kept = ctx
 		if ctx.Value(key{}) != "value" || ctx.Err() != nil {
 			t.Errorf("the work runs with %v, %v", ctx, ctx.Err())
@@ -282,7 +285,7 @@ func TestSubmittedWorkOutlivesItsCaller(t *testing.T) {
 		trouble := errors.New("late trouble")
 		var kept context.Context
 		for range 2 { // one runs and one waits while the caller leaves
-			err := q.Submit(ctx, func(ctx context.Context) error {
+			err := q.Submit(ctx, queue.Meta{}, func(ctx context.Context) error {
 				kept = ctx
 				_, bounded := ctx.Deadline()
 				if err := takes(time.Second)(ctx); err != nil || bounded || ctx.Value(key{}) != "kept" {
@@ -339,7 +342,7 @@ func TestWithoutOnErrorErrorsAreDroppedAndCounted(t *testing.T) {
 		pass(t, 3*time.Second)
 		wantStats(t, q, queue.Stats{
 			Workers: 1, Capacity: 1, Average: 2 * time.Second, Admitted: 3, Completed: 2, Failed: 1, Panicked: 1, Dropped: 1,
-			Rejected: map[string]uint64{"max_wait": 1}, Waited: 1, WaitTotal: time.Second, ServiceTotal: 2 * time.Second,
+			Rejected: map[string]uint64{"max_wait": 1}, Waited: 1, WaitTotal: time.Second, Service: queue.Histogram{Sum: 2 * time.Second},
 		})
 	})
 }
@@ -374,7 +377,7 @@ func TestAgesAndTimesAreThoseOfTheQueuesClock(t *testing.T) {
 			// The work after it took no time: 90 s − 90 s ÷ 16, 90 s ÷ 16 off.
 			Average: 84375 * time.Millisecond, Spread: 5625 * time.Millisecond,
 			Admitted: 4, Completed: 2, Failed: 1, Dropped: 1, Rejected: map[string]uint64{"max_wait": 1},
-			Waited: 2, WaitTotal: 100 * time.Second, ServiceTotal: 90 * time.Second,
+			Waited: 2, WaitTotal: 100 * time.Second, Service: queue.Histogram{Sum: 90 * time.Second},
 		})
 		gates[0] <- nil
 		if err := q.Close(t.Context()); err != nil {

@@ -10,16 +10,19 @@ import (
 // Reason is why work was not done.
 type Reason int
 
-// The reasons. The first two and MaxWait mean overload, for which [Rejected].RetryAfter says when
-// to try again; Draining sends the caller elsewhere; the others are the caller's own doing.
+// The reasons. Full, Shed, Deadline and MaxWait mean overload and TenantQuota a tenant's own, for
+// which [Rejected].RetryAfter says when to try again; Draining sends the caller elsewhere; the
+// others are the caller's own doing.
 const (
-	Full      Reason = iota // no place to wait in
-	Deadline                // the caller's deadline could not be met, or passed in the queue
-	Expired                 // the caller's deadline had passed when the work came
-	Cancelled               // the caller does not want it any more
-	MaxWait                 // it waited for as long as Limits.MaxWait
-	Draining                // the queue is closed
-	reasons                 // how many there are
+	Full        Reason = iota // no place to wait in
+	Deadline                  // the caller's deadline could not be met, or passed in the queue
+	Expired                   // the caller's deadline had passed when the work came
+	Cancelled                 // the caller does not want it any more
+	MaxWait                   // it waited for as long as Limits.MaxWait, or too long for a caller without a deadline
+	Draining                  // the queue is closed
+	Shed                      // more critical work took its place
+	TenantQuota               // the queue is full and others of its class have fewer places than its tenant
+	reasons                   // how many there are
 )
 
 // String is the reason as it stands in metric labels.
@@ -37,6 +40,10 @@ func (r Reason) String() string {
 		return "max_wait"
 	case Draining:
 		return "draining"
+	case Shed:
+		return "shed"
+	case TenantQuota:
+		return "tenant_quota"
 	}
 	return fmt.Sprintf("Reason(%d)", int(r))
 }
@@ -56,6 +63,10 @@ func (r Reason) sentence() string {
 		return "it waited too long"
 	case Draining:
 		return "the queue is closed"
+	case Shed:
+		return "more critical work took its place"
+	case TenantQuota:
+		return "its tenant has more than its share of the places"
 	}
 	return r.String()
 }
@@ -102,12 +113,12 @@ func (p *PanicError) Unwrap() error {
 const minRetry = 10 * time.Millisecond
 
 // reject counts a rejection and makes its error. q.mu is held.
-func (q *Queue) reject(why Reason, cause error) error {
-	q.counts.rejected[why]++
+func (q *Queue) reject(rank int, why Reason, cause error) error {
+	q.counts.rejected[rank][why]++
 	r := &Rejected{Queue: q.name, Reason: why, cause: cause}
 	switch why {
-	case Full, Deadline, MaxWait:
-		r.RetryAfter = max(q.expectedWait(), minRetry)
+	case Full, Deadline, MaxWait, Shed, TenantQuota:
+		r.RetryAfter = max(q.wait(q.waiting()), minRetry)
 	}
 	return r
 }

@@ -39,7 +39,7 @@ func (a *Arena) letThink(t *table) {
 
 // enqueue puts the thinking about move n into the queue, or tries again later. t.mu is held.
 func (a *Arena) enqueue(t *table, n, attempt int) {
-	err := a.Bots.Submit(a.base, func(ctx context.Context) error { return a.think(ctx, t, n, attempt) })
+	err := a.Bots.Submit(a.base, queue.Meta{}, func(ctx context.Context) error { return a.think(ctx, t, n, attempt) })
 	if err != nil {
 		a.later(t, n, attempt, err)
 	}

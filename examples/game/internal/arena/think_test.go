@@ -46,7 +46,7 @@ func TestABotMovesFirstWhenItIsRed(t *testing.T) {
 func hold(w *world, q *queue.Queue) (release func()) {
 	w.t.Helper()
 	done := make(chan struct{})
-	if err := q.Submit(w.ctx, func(context.Context) error { <-done; return nil }); err != nil {
+	if err := q.Submit(w.ctx, queue.Meta{}, func(context.Context) error { <-done; return nil }); err != nil {
 		w.t.Fatal(err)
 	}
 	return sync.OnceFunc(func() { close(done) })

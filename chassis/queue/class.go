@@ -1,0 +1,51 @@
+package queue
+
+import "fmt"
+
+// Class is how much a piece of work matters: under overload the lowest class is shed first. The
+// zero Class is Critical. A value beyond the four counts as the nearest of them.
+//
+// The names are those of Google's "Site Reliability Engineering", chapter "Handling Overload".
+type Class int8
+
+// The classes.
+const (
+	CriticalPlus  Class = 1  // its loss would be seen by many people, at once
+	Critical      Class = 0  // somebody waits for it; the default
+	SheddablePlus Class = -1 // may fail for minutes: what is tried again, such as batches
+	Sheddable     Class = -2 // may fail for hours
+)
+
+// classes is how many there are.
+const classes = 4
+
+// rank is the class's place among the four; 0 matters most.
+func (c Class) rank() int { return int(CriticalPlus - min(max(c, Sheddable), CriticalPlus)) }
+
+// ranked is the class of a rank.
+func ranked(rank int) Class { return CriticalPlus - Class(rank) }
+
+// String is the class as it stands in metric labels.
+func (c Class) String() string {
+	switch c {
+	case CriticalPlus:
+		return "critical_plus"
+	case Critical:
+		return "critical"
+	case SheddablePlus:
+		return "sheddable_plus"
+	case Sheddable:
+		return "sheddable"
+	}
+	return fmt.Sprintf("Class(%d)", int8(c))
+}
+
+// Meta is what a queue wants to know of a piece of work. The zero Meta is critical work of a
+// service that does not tell tenants apart.
+type Meta struct {
+	// Tenant is on whose behalf the work is done: those who wait take turns, tenant by tenant. It
+	// is not kept longer than the work waits, and no metric carries it, so it may be anything,
+	// also a name that a caller has made up.
+	Tenant string
+	Class  Class
+}
