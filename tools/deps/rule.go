@@ -32,7 +32,10 @@ var Floors = []Floor{
 	{"chassis/acl", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
+	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},
+
+	{"chassis/client", 2},
 
 	{"chassis", 3},
 
