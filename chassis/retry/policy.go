@@ -103,7 +103,8 @@ func New(name string, cfg Config, c clock.Clock, rand io.Reader) *Policy {
 	cfg.SetDefaults()
 	return &Policy{
 		name: name, cfg: cfg, clock: c, rand: rand,
-		budget: newWindow(budgetSpan, 10), long: newWindow(2*time.Minute, 24), short: newWindow(time.Second, 4),
+		budget: newWindow(budgetSpan+time.Second, 11), // no less than the span
+		long:   newWindow(2*time.Minute, 24), short: newWindow(time.Second, 4),
 	}
 }
 

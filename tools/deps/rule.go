@@ -54,6 +54,16 @@ var Reservations = []Reservation{
 		Why:    "it alone brings a hundred packages into services that serve no gRPC",
 	},
 	{
+		Module: "github.com/hashicorp/go-retryablehttp",
+		For:    []string{"chassis/client"},
+		Why:    "by its defaults it retries a POST that was refused, and without a budget: use chassis/client",
+	},
+	{
+		Module: "github.com/grpc-ecosystem/go-grpc-middleware/v2",
+		For:    []string{"chassis/grpcclient", "fake"},
+		Why:    "its retries know no budget, and only who calls gRPC services needs them: use chassis/grpcclient",
+	},
+	{
 		Module: "github.com/grpc-ecosystem/grpc-gateway/v2",
 		For:    []string{"chassis/gateway"},
 		Why:    "only who serves gRPC methods as JSON should link it",
