@@ -14,11 +14,12 @@ import (
 )
 
 // call asks the game service with the configured deadline, or the request's own when that is
-// sooner. Its error is a failure of the arcade.
+// sooner. Every call of the arcade may be sent twice: it reads, or has the request_id of a form,
+// by which the game service knows it again. Its error is a failure of the arcade.
 func call[Req, Resp any](ctx context.Context, s *site, method func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Game.Timeout)
 	defer cancel()
-	resp, err := method(ctx, req)
+	resp, err := method(ctx, req, grpcclient.Idempotent())
 	if err != nil {
 		var none Resp
 		return none, relay(err)
