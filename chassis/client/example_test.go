@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/client"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 )
@@ -18,8 +17,8 @@ import (
 // api calls the game service.
 type api struct{ games *client.Client }
 
-// newAPI is part of a service's Setup.
-func newAPI(s *chassis.Service, cfg client.Config) (*api, error) {
+// newAPI is part of a service's Setup, which hands in its *chassis.Service.
+func newAPI(s client.Host, cfg client.Config) (*api, error) {
 	games, err := client.New(s, "game", cfg)
 	if err != nil {
 		return nil, err
@@ -46,8 +45,6 @@ func (a *api) drop(ctx context.Context, game, moveID string) error {
 	return nil
 }
 
-var _ = newAPI
-
 func Example() {
 	calls := 0
 	game := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,14 +57,12 @@ func Example() {
 		}
 	}))
 	defer game.Close()
-	// A test hands in what a *chassis.Service has.
 	s := &service{rand: rand.Reader, registry: prometheus.NewRegistry()}
-	games, err := client.New(s, "game", client.Config{URL: game.URL})
+	a, err := newAPI(s, client.Config{URL: game.URL})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	a := &api{games}
 	err = a.drop(context.Background(), "7", "move-17")
 	if p, ok := errors.AsType[*failure.Problem](err); ok && p.Set == "game" && p.Code == 1042 {
 		fmt.Println(p, "after", calls, "attempts")
