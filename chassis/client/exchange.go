@@ -54,8 +54,9 @@ func (a attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // attempt sends req once, as long as ctx lives, and counts it.
 func (x *exchange) attempt(ctx context.Context, req *http.Request) result {
-	var connected atomic.Bool
+	var asked, connected atomic.Bool
 	out := req.Clone(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	}))
 	x.client.carry(out)
@@ -64,6 +65,9 @@ func (x *exchange) attempt(ctx context.Context, req *http.Request) result {
 	}
 	resp, err := x.client.transport.RoundTrip(out)
 	r := result{resp, err, outcome(ctx, resp, err, connected.Load())}
+	if err != nil && !asked.Load() {
+		r.outcome = retry.Abandoned // a request that cannot be sent anywhere
+	}
 	x.request.Attempted(r.outcome)
 	return r
 }

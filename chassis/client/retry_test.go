@@ -263,6 +263,22 @@ func TestABodyThatCannotBeReadIsAnError(t *testing.T) {
 	})
 }
 
+func TestARequestThatCannotBeSentAnywhereSaysNothingOfTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		games, s := call(t, client.Config{}, play(says(200)))
+		wrong := req(t.Context(), t, "GET", "/", nil)
+		wrong.Header["X-Wish"] = []string{"a\nb"}
+		for _, r := range []*http.Request{wrong, req(t.Context(), t, "GET", "ftp://game.internal/", nil)} {
+			if a := do(games, r); a.err == nil || a.took != 0 {
+				t.Errorf("%+v", a)
+			}
+		}
+		if want := "attempts_total{outcome=\"abandoned\"} 2\nrequests_total 2"; s.counts(t) != want {
+			t.Errorf("counted\n%s\nwant\n%s", s.counts(t), want)
+		}
+	})
+}
+
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }

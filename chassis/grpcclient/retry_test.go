@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -342,6 +343,22 @@ func TestAStreamIsOpenedOnceAndCountedByWhatComesFirst(t *testing.T) {
 		want := "attempts_total{outcome=\"accepted\"} 1\nattempts_total{outcome=\"rejected\"} 1\nrequests_total 2"
 		if got := s.counts(t); got != want {
 			t.Errorf("counted\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+func FuzzPushback(f *testing.F) {
+	for _, ms := range []string{"", "0", "150", "-1", "+7", "1e3", "99999999999999999999", "0x10", " 1"} {
+		f.Add(ms)
+	}
+	f.Fuzz(func(t *testing.T, ms string) {
+		pushback, pushed := grpcclient.PushbackOf(metadata.MD{"grpc-retry-pushback-ms": {ms}})
+		n, err := strconv.ParseInt(ms, 10, 32)
+		if want := time.Duration(n) * time.Millisecond; !pushed || (err == nil && n >= 0) != (pushback >= 0) || pushback >= 0 && pushback != want {
+			t.Errorf("%q reads as %v, %v", ms, pushback, pushed)
+		}
+		if pushback, pushed := grpcclient.PushbackOf(metadata.MD{"grpc-retry-pushback-ms": {ms, ms}}); !pushed || pushback >= 0 {
+			t.Errorf("%q given twice reads as %v, %v", ms, pushback, pushed)
 		}
 	})
 }

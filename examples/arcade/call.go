@@ -2,6 +2,7 @@ package arcade
 
 import (
 	"context"
+	"errors"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 )
 
@@ -45,6 +47,9 @@ func relay(err error) error {
 	var code *failure.Code
 	if ok && f.Set == "game" {
 		code = relayed[f.Code]
+	}
+	if _, held := errors.AsType[*retry.Throttled](err); held {
+		code = errBusy // it refuses so many that this one was not even sent
 	}
 	if code == nil {
 		code = byStatus(status.Code(err), ok)

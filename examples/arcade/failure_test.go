@@ -242,6 +242,19 @@ func TestEveryCallThatTheGameServiceRefusesIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestAGameServiceThatRefusesAllIsNotAskedEachTime(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *arcade.Config) { c.Game.Retry = retry.Config{Attempts: 1} })
+	w.game.Fail(fake.Code(failure.Overloaded.Number()), on(getGame))
+	const pages = 100
+	for range pages {
+		w.visitor().get("/games/x").want(http.StatusServiceUnavailable).says("The game service cannot do this right now")
+	}
+	if n := len(w.calls(getGame)); n < 10 || n > pages/2 {
+		t.Errorf("the game service was asked %d times for %d pages", n, pages)
+	}
+}
+
 func TestTheLobbyStandsWhenTheGameServiceIsGone(t *testing.T) {
 	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
