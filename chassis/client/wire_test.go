@@ -25,7 +25,7 @@ func overHTTP2(t *testing.T, srv *httptest.Server) (*client.Client, *service) {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	s := &service{rand: zeros{}, registry: prometheus.NewRegistry()}
-	games, err := client.New(s, "game", client.Config{URL: srv.URL, Retry: retry.Config{Throttle: -1}}, func(tr *http.Transport) {
+	games, err := client.New(s, "game", client.Config{URL: srv.URL, Timeout: 30 * time.Second, Retry: retry.Config{Throttle: -1}}, func(tr *http.Transport) {
 		tr.TLSClientConfig = &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	})
 	if err != nil {

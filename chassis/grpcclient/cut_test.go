@@ -125,7 +125,7 @@ func TestACallThatIsNotIdempotentNeverRunsTwiceWhereverItsConnectionIsCut(t *tes
 				})
 				addr := proxy(t, served(t, srv), c.there, c.back, cut)
 				cfg := unthrottled
-				cfg.Addr = addr
+				cfg.Addr, cfg.Timeout = addr, 30*time.Second
 				s := &service{}
 				conn, err := grpcclient.Dial(s, "game", cfg)
 				if err != nil {
@@ -137,7 +137,7 @@ func TestACallThatIsNotIdempotentNeverRunsTwiceWhereverItsConnectionIsCut(t *tes
 				}
 				// A new connection is made after a while; until then calls fail at once.
 				opts = append(opts, grpc.WaitForReady(true))
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				var out wrapperspb.StringValue
 				err = conn.Invoke(ctx, "/test.Service/Method", wrapperspb.String(""), &out, opts...)
 				cancel()
