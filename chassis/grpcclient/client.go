@@ -1,10 +1,12 @@
 // Package grpcclient calls gRPC services from a service on the chassis: calls carry on the
 // request's id and trace, unary calls never wait without a bound, and the failures of the
-// service that is called are told apart by their codes.
+// service that is called are told apart by their codes. And it does not make it worse when such a
+// service is in trouble: only what does nothing twice is sent again, of a hundred calls no more than
+// ten, and when a service refuses many, fewer are sent in the first place.
 //
-//	conn, err := grpcclient.Dial(s, cfg.Game)
+//	conn, err := grpcclient.Dial(s, "game", cfg.Game)
 //	games := gamev1.NewGameServiceClient(conn)
-//	_, err = games.DropDisc(ctx, req)
+//	_, err = games.DropDisc(ctx, req, grpcclient.Idempotent()) // req has an id: it counts once
 //	if f, ok := grpcclient.FailureOf(err); ok && f.Code == 1042 {
 //		// the column is full
 //	}
@@ -12,6 +14,41 @@
 // An error of a call whose context ended wraps that context's error, so that errors.Is finds
 // context.Canceled or context.DeadlineExceeded. A handler may thus return it as it is: the
 // chassis answers a caller that left, or a deadline, and no internal error.
+//
+// # What is sent again
+//
+// A unary call is sent again when it ended with UNAVAILABLE and
+//
+//   - it is idempotent: its method has the option idempotency_level, IDEMPOTENT or NO_SIDE_EFFECTS, or
+//     the call the option [Idempotent]; or
+//   - there was no connection to send it on; or
+//   - the admission of a service on the chassis refused it, which it says by its failure code
+//     (overloaded or draining) together with the trailer grpc-retry-pushback-ms. The code alone
+//     does not do: a handler may pass it on after it has acted.
+//
+// grpc-go itself sends again, once, what the peer's HTTP/2 says it has not begun (REFUSED_STREAM, or
+// GOAWAY before it); that costs no budget and counts as one attempt. Retries that a resolver's
+// service config asks for are off, because they know no budget.
+//
+// A negative grpc-retry-pushback-ms, or one that is no number, means never (gRFC A6), and so does a
+// failure code of the chassis that is not retryable. The wait is at least as long as that trailer or
+// google.rpc.RetryInfo say. How often and when is told in [retry]. RESOURCE_EXHAUSTED is final: more
+// calls do not help a caller that is over its quota.
+//
+// A stream is opened once: the caller alone knows what it has seen of it and where to go on. The
+// throttle may hold it back like a call.
+//
+// # Hedging
+//
+// Where [retry.Config].Hedge is set, an idempotent unary call without an answer after that time is
+// sent a second time, and the first good answer counts. Calls with options that tell of one attempt
+// (grpc.Header, Trailer, Peer, OnFinish) are not hedged.
+//
+// # Metrics
+//
+// client_requests_total, client_attempts_total{outcome}, client_retries_total, client_hedges_total,
+// client_throttled_total and client_retry_budget_exhausted_total, each labelled by client, the name
+// given to [Dial].
 package grpcclient
 
 import (
@@ -21,21 +58,20 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	retrying "github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
-	"github.com/seed-754044b3/roadworthy/chassis/failure"
-	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 )
 
 // Config is one service that is called. A zero field means its default; a negative keepalive
@@ -51,6 +87,8 @@ type Config struct {
 	// client that probes it more often than every 5 minutes. grpc-go takes less than 10 s for
 	// 10 s.
 	Keepalive time.Duration `config:"keepalive" doc:"how often a silent connection with calls under way is probed"`
+
+	Retry retry.Config `config:"retry"`
 }
 
 // SetDefaults fills what is zero.
@@ -84,25 +122,34 @@ func (c *Config) Validate() error {
 // Host is what a connection needs of the service that calls; *chassis.Service is one.
 type Host interface {
 	OnClose(name string, f func(context.Context) error)
+	Clock() clock.Clock
 	Rand() io.Reader
+	Registry() *prometheus.Registry
 }
 
 // Dial makes a connection to the service that cfg names; it is closed when h ends. Nothing is
-// sent before the first call, so the service need not be there yet. Options are added to the
-// package's own.
-func Dial(h Host, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+// sent before the first call, so the service need not be there yet. name stands for the service in
+// metrics and errors; each connection of h has its own. Options are added to the package's own:
+// interceptors among them see each attempt.
+func Dial(h Host, name string, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	cfg.SetDefaults()
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("connect to a service: %w", err)
+	cfg.Retry.SetDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.Retry.Validate()); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
 	creds := insecure.NewCredentials()
 	if cfg.TLS {
 		creds = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
-	c := caller{h.Rand(), cfg.Timeout}
+	c := &caller{
+		rand: h.Rand(), timeout: cfg.Timeout,
+		policy: retry.New(name, cfg.Retry, h.Clock(), h.Rand()),
+		again:  retrying.UnaryClientInterceptor(retrying.WithMax(uint(cfg.Retry.Attempts)), retrying.WithCodes(codes.Unavailable)),
+	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(int(cfg.MaxSize))),
+		grpc.WithDisableRetry(),
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.stream),
 	}
@@ -111,126 +158,12 @@ func Dial(h Host, cfg Config, opts ...grpc.DialOption) (*grpc.ClientConn, error)
 	}
 	conn, err := grpc.NewClient(cfg.Addr, append(options, opts...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Addr, err)
+		return nil, fmt.Errorf("connect to %s at %s: %w", name, cfg.Addr, err)
 	}
-	h.OnClose("connection to "+cfg.Addr, func(context.Context) error { return conn.Close() })
+	if err := kpi.RegisterClient(h.Registry(), name, c.stats); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	h.OnClose("connection to "+name, func(context.Context) error { return conn.Close() })
 	return conn, nil
-}
-
-// caller is what outgoing calls have in common.
-type caller struct {
-	rand    io.Reader
-	timeout time.Duration
-}
-
-func (c caller) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout) // a deadline that is earlier stays
-	defer cancel()
-	return ended(ctx, invoke(c.carry(ctx), method, req, reply, cc, opts...))
-}
-
-func (c caller) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	cs, err := streamer(c.carry(ctx), desc, cc, method, opts...)
-	if err != nil {
-		return nil, ended(ctx, err)
-	}
-	return &clientStream{cs, ctx}, nil
-}
-
-type clientStream struct {
-	grpc.ClientStream
-	ctx context.Context
-}
-
-func (s *clientStream) RecvMsg(m any) error { return ended(s.ctx, s.ClientStream.RecvMsg(m)) }
-
-// ended has err wrap the error of ctx when that is what ended the call.
-func ended(ctx context.Context, err error) error {
-	code := status.Code(err)
-	if code != codes.Canceled && code != codes.DeadlineExceeded {
-		return err
-	}
-	cause := ctx.Err()
-	if d, ok := ctx.Deadline(); cause == nil && ok && code == codes.DeadlineExceeded && !time.Now().Before(d) {
-		cause = context.DeadlineExceeded // the service kept the deadline and was faster than the context's own timer
-	}
-	if cause == nil {
-		return err
-	}
-	return &endedError{err, cause}
-}
-
-// endedError is the status of a call that ended with its context. It is still a status to
-// package status.
-type endedError struct{ status, cause error }
-
-func (e *endedError) Error() string              { return e.status.Error() }
-func (e *endedError) GRPCStatus() *status.Status { return status.Convert(e.status) }
-func (e *endedError) Unwrap() []error            { return []error{e.status, e.cause} }
-
-// carry sends the id and the trace of the request being served on.
-func (c caller) carry(ctx context.Context) context.Context {
-	info := request.From(ctx)
-	if info == nil || info.ID == "" {
-		return ctx
-	}
-	if info.Trace.IsZero() {
-		return metadata.AppendToOutgoingContext(ctx, "x-request-id", info.ID)
-	}
-	return metadata.AppendToOutgoingContext(ctx, "x-request-id", info.ID, "traceparent", info.Trace.Child(c.rand).Header())
-}
-
-// Failure is what a service on the chassis says of a call that failed.
-type Failure struct {
-	Set        string            // whose code it is
-	Code       int               // the failure's number in the set
-	Class      failure.Class     // whose fault it is, seen from the service that was called
-	ID         string            // the error id, by which that service's log is searched
-	Message    string            // for the caller's eyes
-	Args       map[string]string // what the service says beside the message
-	Status     codes.Code
-	Retryable  bool
-	RetryAfter time.Duration // 0 when the service names no time
-}
-
-// FailureOf reads the failure that err carries. It is false for errors of the transport, such
-// as a service that cannot be reached, and for statuses of services that are not on the chassis.
-func FailureOf(err error) (Failure, bool) {
-	carrier, ok := errors.AsType[interface {
-		error
-		GRPCStatus() *status.Status
-	}](err)
-	if !ok {
-		return Failure{}, false
-	}
-	st := carrier.GRPCStatus()
-	f := Failure{Status: st.Code(), Message: st.Message()}
-	found := false
-	for _, detail := range st.Details() {
-		switch d := detail.(type) {
-		case *errdetails.ErrorInfo:
-			number, err := strconv.Atoi(d.Metadata["code"])
-			if err != nil || number < 1 {
-				continue
-			}
-			found = true
-			f.Set, f.Code, f.ID = d.Domain, number, d.Metadata["id"]
-			f.Retryable = d.Metadata["retryable"] == "true"
-			_ = f.Class.UnmarshalText([]byte(d.Metadata["class"])) // an unknown class is none
-			f.Args = map[string]string{}
-			for key, value := range d.Metadata {
-				switch key {
-				case "code", "class", "id", "retryable":
-				default:
-					f.Args[key] = value
-				}
-			}
-		case *errdetails.RetryInfo:
-			f.RetryAfter = max(d.RetryDelay.AsDuration(), 0)
-		}
-	}
-	if !found {
-		return Failure{}, false
-	}
-	return f, true
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,19 +25,42 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 )
 
-// service is a service that calls.
+var _ grpcclient.Host = (*chassis.Service)(nil)
+
+// service is a service that calls. Its clock is the machine's: that of a bubble where there is one.
 type service struct {
-	names  []string
-	closes []func(context.Context) error
+	zeros    bool // of randomness: every wait is then none
+	registry *prometheus.Registry
+	names    []string
+	closes   []func(context.Context) error
 }
 
-func (s *service) Rand() io.Reader { return rand.Reader }
+func (s *service) Rand() io.Reader    { return s }
+func (s *service) Clock() clock.Clock { return clock.Real() }
+
+func (s *service) Registry() *prometheus.Registry {
+	if s.registry == nil {
+		s.registry = prometheus.NewRegistry()
+	}
+	return s.registry
+}
+
+func (s *service) Read(p []byte) (int, error) {
+	if s.zeros {
+		clear(p)
+		return len(p), nil
+	}
+	return rand.Read(p)
+}
 
 func (s *service) OnClose(name string, f func(context.Context) error) {
 	s.names, s.closes = append(s.names, name), append(s.closes, f)
@@ -61,9 +85,9 @@ func dial(t *testing.T, cfg grpcclient.Config, f func(grpc.ServerStream) error) 
 	srv := callee(f)
 	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(srv.Stop)
-	s := &service{}
+	s := &service{zeros: true}
 	cfg.Addr = "passthrough:///pipe"
-	conn, err := grpcclient.Dial(s, cfg, grpc.WithContextDialer(l.dial))
+	conn, err := grpcclient.Dial(s, "game", cfg, grpc.WithContextDialer(l.dial))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +288,7 @@ func TestFailuresAreReadBack(t *testing.T) {
 
 func TestAServiceThatIsNotThereIsNoFailureOfItsOwn(t *testing.T) {
 	s := &service{}
-	conn, err := grpcclient.Dial(s, grpcclient.Config{Addr: "unix:" + t.TempDir() + "/nobody"})
+	conn, err := grpcclient.Dial(s, "game", grpcclient.Config{Addr: "unix:" + t.TempDir() + "/nobody"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +306,7 @@ func TestTheConnectionIsClosedWithTheService(t *testing.T) {
 	if _, err := invoke(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.names) != 1 || s.names[0] != "connection to passthrough:///pipe" {
+	if len(s.names) != 1 || s.names[0] != "connection to game" {
 		t.Errorf("closes %q", s.names)
 	}
 	if err := s.closes[0](t.Context()); err != nil {
@@ -306,7 +330,7 @@ func TestAPeerThatVanishedIsFoundOut(t *testing.T) {
 			})
 			go func() { _ = srv.Serve(l) }()
 			vanish := make(chan struct{})
-			conn, err := grpcclient.Dial(&service{}, grpcclient.Config{Addr: "passthrough:///pipe", Keepalive: keepalive},
+			conn, err := grpcclient.Dial(&service{}, "game", grpcclient.Config{Addr: "passthrough:///pipe", Keepalive: keepalive},
 				grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 					c, err := l.dial(ctx, addr)
 					return &deaf{Conn: c, vanished: vanish}, err
@@ -369,7 +393,7 @@ func TestTLSIsSpokenWhenAskedFor(t *testing.T) {
 	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(srv.Stop)
 	cfg := grpcclient.Config{Addr: l.Addr().String(), TLS: true}
-	conn, err := grpcclient.Dial(s, cfg)
+	conn, err := grpcclient.Dial(s, "game", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +401,7 @@ func TestTLSIsSpokenWhenAskedFor(t *testing.T) {
 	if _, err := invoke(t.Context(), conn); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "tls") {
 		t.Errorf("TLS to a service without: %v", err)
 	}
-	plain, err := grpcclient.Dial(s, cfg, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	plain, err := grpcclient.Dial(s, "plain", cfg, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,11 +429,28 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 	if c.Timeout != 5*time.Second || c.MaxSize != 16*config.MiB || c.Keepalive != time.Minute {
 		t.Errorf("defaults %+v", c)
 	}
-	if _, err := grpcclient.Dial(&service{}, grpcclient.Config{}); err == nil || !strings.Contains(err.Error(), "addr: want the address") {
+	if _, err := grpcclient.Dial(&service{}, "game", grpcclient.Config{}); err == nil || !strings.HasPrefix(err.Error(), "connect to game: addr: want the address") {
 		t.Errorf("no address: %v", err)
 	}
-	if _, err := grpcclient.Dial(&service{}, grpcclient.Config{Addr: "127.0.0.1:1"}, grpc.WithDefaultServiceConfig("{")); err == nil || !strings.HasPrefix(err.Error(), "connect to 127.0.0.1:1: ") {
+	if _, err := grpcclient.Dial(&service{}, "game", grpcclient.Config{Addr: "127.0.0.1:1"}, grpc.WithDefaultServiceConfig("{")); err == nil || !strings.HasPrefix(err.Error(), "connect to game at 127.0.0.1:1: ") {
 		t.Errorf("a connection that cannot be: %v", err)
+	}
+}
+
+func TestEachConnectionHasANameOfItsOwn(t *testing.T) {
+	s := &service{}
+	for i, want := range []string{"", `metrics of client "game": `} {
+		_, err := grpcclient.Dial(s, "game", grpcclient.Config{Addr: "127.0.0.1:1"})
+		if got := errorText(err); !strings.HasPrefix(got, want) || (err == nil) != (i == 0) {
+			t.Errorf("connection %d of the name: %v", i+1, err)
+		}
+	}
+	_, err := grpcclient.Dial(s, "bots", grpcclient.Config{Addr: "127.0.0.1:1", Retry: retry.Config{Attempts: 11}})
+	if got := errorText(err); got != "connect to bots: attempts: want 1 to 10, got 11" {
+		t.Errorf("%s", got)
+	}
+	if err := s.closes[0](t.Context()); err != nil || len(s.closes) != 1 {
+		t.Errorf("%v, %d connections are closed with the service", err, len(s.closes))
 	}
 }
 

@@ -90,7 +90,7 @@ type site struct {
 }
 
 func setup(_ context.Context, s *chassis.Service, cfg Config) error {
-	conn, err := grpcclient.Dial(s, cfg.Game)
+	conn, err := grpcclient.Dial(s, "game", cfg.Game)
 	if err != nil {
 		return err
 	}

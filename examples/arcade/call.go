@@ -2,6 +2,7 @@ package arcade
 
 import (
 	"context"
+	"errors"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -10,15 +11,17 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 )
 
 // call asks the game service with the configured deadline, or the request's own when that is
-// sooner. Its error is a failure of the arcade.
+// sooner. Every call of the arcade may be sent twice: it reads, or has the request_id of a form,
+// by which the game service knows it again. Its error is a failure of the arcade.
 func call[Req, Resp any](ctx context.Context, s *site, method func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Game.Timeout)
 	defer cancel()
-	resp, err := method(ctx, req)
+	resp, err := method(ctx, req, grpcclient.Idempotent())
 	if err != nil {
 		var none Resp
 		return none, relay(err)
@@ -44,6 +47,9 @@ func relay(err error) error {
 	var code *failure.Code
 	if ok && f.Set == "game" {
 		code = relayed[f.Code]
+	}
+	if _, held := errors.AsType[*retry.Throttled](err); held {
+		code = errBusy // it refuses so many that this one was not even sent
 	}
 	if code == nil {
 		code = byStatus(status.Code(err), ok)

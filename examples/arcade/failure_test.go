@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 	"github.com/seed-754044b3/roadworthy/examples/arcade"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamev1"
 	"github.com/seed-754044b3/roadworthy/fake"
@@ -208,6 +209,50 @@ func TestAGameServiceThatIsSlowIsNotWaitedForLongerThanConfigured(t *testing.T) 
 	w.visitor().get(path).want(http.StatusGatewayTimeout).says("did not answer in time")
 	w.game.Clear()
 	w.visitor().get(path).want(http.StatusOK)
+}
+
+func TestEveryCallThatTheGameServiceRefusesIsSentAgain(t *testing.T) {
+	t.Parallel()
+	// The clock stands still: a wait of more than nothing would not end.
+	w := start(t, func(c *arcade.Config) { c.Game.Retry = retry.Config{Backoff: 1, MaxBackoff: 1, Throttle: -1} })
+	ann := w.visitor()
+	refused := func(route string) { w.game.FailNext(2, unavailable.After(0), on(route)) }
+	for _, route := range []string{createGame, joinGame, getGame, listGames} {
+		refused(route)
+	}
+	path := ann.create("Ann", "red", "human", "0").game()
+	w.visitor().join(path, "Ben", "yellow")
+	refused(dropDisc)
+	ann.get(path).drop("4").says("Ben")
+	refused(resignGame)
+	ann.get(path+"/resign").submit(path+"/resign", nil).want(http.StatusOK).says("you resigned")
+	for _, route := range []string{createGame, dropDisc, resignGame} {
+		if n := len(w.calls(route)); n != 3 {
+			t.Errorf("%s was called %d times, want two that were refused and one", route, n)
+		}
+	}
+	for _, f := range w.game.Faults() {
+		if f.Hits() != 2 {
+			t.Errorf("%v struck %d calls, want 2", f.Rule(), f.Hits())
+		}
+	}
+	resp, err := w.client().GetGame(t.Context(), &gamev1.GetGameRequest{GameId: strings.TrimPrefix(path, "/games/")})
+	if err != nil || len(resp.GetGame().GetMoves()) != 1 {
+		t.Errorf("the game has the moves %v, want one: %v", resp.GetGame().GetMoves(), err)
+	}
+}
+
+func TestAGameServiceThatRefusesAllIsNotAskedEachTime(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *arcade.Config) { c.Game.Retry = retry.Config{Attempts: 1} })
+	w.game.Fail(fake.Code(failure.Overloaded.Number()), on(getGame))
+	const pages = 100
+	for range pages {
+		w.visitor().get("/games/x").want(http.StatusServiceUnavailable).says("The game service cannot do this right now")
+	}
+	if n := len(w.calls(getGame)); n < 10 || n > pages/2 {
+		t.Errorf("the game service was asked %d times for %d pages", n, pages)
+	}
 }
 
 func TestTheLobbyStandsWhenTheGameServiceIsGone(t *testing.T) {

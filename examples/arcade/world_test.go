@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 	"github.com/seed-754044b3/roadworthy/examples/arcade"
 	"github.com/seed-754044b3/roadworthy/examples/game/gamefake"
 	"github.com/seed-754044b3/roadworthy/fake"
@@ -62,6 +63,8 @@ func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arca
 		s.Drain.Timeout = 5 * time.Second
 		c.HTTP.Addr = "127.0.0.1:0"
 		c.Game.Addr = addr
+		// Tests that make a call fail want to see it fail, on a clock that stands still.
+		c.Game.Retry = retry.Config{Attempts: 1, Throttle: -1}
 		for _, f := range configure {
 			f(c)
 		}

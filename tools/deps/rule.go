@@ -32,7 +32,10 @@ var Floors = []Floor{
 	{"chassis/acl", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
+	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},
+
+	{"chassis/client", 2},
 
 	{"chassis", 3},
 
@@ -49,6 +52,16 @@ var Reservations = []Reservation{
 		Module: "google.golang.org/grpc",
 		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "chassis/gateway", "fake"},
 		Why:    "it alone brings a hundred packages into services that serve no gRPC",
+	},
+	{
+		Module: "github.com/hashicorp/go-retryablehttp",
+		For:    []string{"chassis/client"},
+		Why:    "by its defaults it retries a POST that was refused, and without a budget: use chassis/client",
+	},
+	{
+		Module: "github.com/grpc-ecosystem/go-grpc-middleware/v2",
+		For:    []string{"chassis/grpcclient", "fake"},
+		Why:    "its retries know no budget, and only who calls gRPC services needs them: use chassis/grpcclient",
 	},
 	{
 		Module: "github.com/grpc-ecosystem/grpc-gateway/v2",

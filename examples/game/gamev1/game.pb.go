@@ -1919,15 +1919,15 @@ const file_game_v1_game_proto_rawDesc = "" +
 	"\vENDING_DRAW\x10\x02\x12\x13\n" +
 	"\x0fENDING_RESIGNED\x10\x03\x12\x12\n" +
 	"\x0eENDING_TIMEOUT\x10\x04\x12\x14\n" +
-	"\x10ENDING_ABANDONED\x10\x052\xd9\x03\n" +
+	"\x10ENDING_ABANDONED\x10\x052\xe3\x03\n" +
 	"\vGameService\x12E\n" +
 	"\n" +
 	"CreateGame\x12\x1a.game.v1.CreateGameRequest\x1a\x1b.game.v1.CreateGameResponse\x12?\n" +
 	"\bJoinGame\x12\x18.game.v1.JoinGameRequest\x1a\x19.game.v1.JoinGameResponse\x12?\n" +
 	"\bDropDisc\x12\x18.game.v1.DropDiscRequest\x1a\x19.game.v1.DropDiscResponse\x129\n" +
-	"\x06Resign\x12\x16.game.v1.ResignRequest\x1a\x17.game.v1.ResignResponse\x12<\n" +
-	"\aGetGame\x12\x17.game.v1.GetGameRequest\x1a\x18.game.v1.GetGameResponse\x12B\n" +
-	"\tListGames\x12\x19.game.v1.ListGamesRequest\x1a\x1a.game.v1.ListGamesResponse\x12D\n" +
+	"\x06Resign\x12\x16.game.v1.ResignRequest\x1a\x17.game.v1.ResignResponse\x12A\n" +
+	"\aGetGame\x12\x17.game.v1.GetGameRequest\x1a\x18.game.v1.GetGameResponse\"\x03\x90\x02\x01\x12G\n" +
+	"\tListGames\x12\x19.game.v1.ListGamesRequest\x1a\x1a.game.v1.ListGamesResponse\"\x03\x90\x02\x01\x12D\n" +
 	"\tWatchGame\x12\x19.game.v1.WatchGameRequest\x1a\x1a.game.v1.WatchGameResponse0\x01BAZ?github.com/seed-754044b3/roadworthy/examples/game/gamev1;gamev1b\x06proto3"
 
 var (

@@ -41,7 +41,8 @@ const (
 // Methods that change something take a request_id. Repeating a call with the request_id of
 // an earlier one applies it once and answers what the first call answered, so that a client
 // that did not see the answer may simply send the call again. A request_id that was used for
-// another wish is refused.
+// another wish is refused. Methods that only read say so (NO_SIDE_EFFECTS), and those with a
+// request_id do not say IDEMPOTENT, because it is optional: without one, a repetition counts again.
 type GameServiceClient interface {
 	// CreateGame makes a game with a seat for each side. Human seats stay open until somebody
 	// joins; bot seats are taken at once, and a bot that is first to move moves as soon as both
@@ -162,7 +163,8 @@ type GameService_WatchGameClient = grpc.ServerStreamingClient[WatchGameResponse]
 // Methods that change something take a request_id. Repeating a call with the request_id of
 // an earlier one applies it once and answers what the first call answered, so that a client
 // that did not see the answer may simply send the call again. A request_id that was used for
-// another wish is refused.
+// another wish is refused. Methods that only read say so (NO_SIDE_EFFECTS), and those with a
+// request_id do not say IDEMPOTENT, because it is optional: without one, a repetition counts again.
 type GameServiceServer interface {
 	// CreateGame makes a game with a seat for each side. Human seats stay open until somebody
 	// joins; bot seats are taken at once, and a bot that is first to move moves as soon as both

@@ -1,0 +1,62 @@
+package client
+
+import (
+	"context"
+	"net/http"
+)
+
+// race sends req, and once more if it was not answered for a while and the budget has room. The first
+// answer that is no refusal counts; without one, the last result. The other attempt is cancelled, and
+// what it still brings is closed.
+func (x *exchange) race(req *http.Request) result {
+	results, over := make(chan entrant), make(chan struct{})
+	defer close(over)
+	due := make(chan struct{})
+	timer := x.client.policy.Clock().AfterFunc(x.client.policy.Hedge(), func() { close(due) })
+	defer timer.Stop()
+
+	var cancels []context.CancelFunc
+	start := func() {
+		ctx, cancel := context.WithCancel(req.Context())
+		number := len(cancels)
+		cancels = append(cancels, cancel)
+		go func() {
+			r := x.attempt(ctx, req)
+			select {
+			case results <- entrant{number, r}:
+			case <-over:
+				r.drop()
+			}
+		}()
+	}
+	start()
+	var failed *result
+	for {
+		select {
+		case <-due:
+			due = nil
+			if x.request.Hedge() {
+				start()
+			}
+		case e := <-results:
+			if failed != nil {
+				failed.drop()
+				return e.result
+			}
+			if len(cancels) == 1 {
+				return e.result
+			}
+			if !e.outcome.Against() {
+				cancels[1-e.number]()
+				return e.result // whose own context ends with the request's
+			}
+			failed = &e.result
+		}
+	}
+}
+
+// entrant is one of the attempts in a race.
+type entrant struct {
+	number int
+	result
+}

@@ -1,0 +1,4 @@
+package grpcclient
+
+// PushbackOf is for the fuzz test.
+var PushbackOf = pushbackOf

@@ -1,0 +1,73 @@
+package grpcclient
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+)
+
+// hedgeable is reply as what a race needs, nil when there is to be none.
+func (cl *call) hedgeable(reply any, opts []grpc.CallOption) proto.Message {
+	into, ok := reply.(proto.Message)
+	if !ok || cl.caller.policy.Hedge() <= 0 || !cl.isIdempotent() {
+		return nil
+	}
+	for _, o := range opts {
+		switch o.(type) {
+		case grpc.HeaderCallOption, grpc.TrailerCallOption, grpc.PeerCallOption, grpc.OnFinishCallOption:
+			return nil // they tell of one attempt, and two would write to them
+		}
+	}
+	return into
+}
+
+// entrant is one of the attempts in a race.
+type entrant struct {
+	attempt
+	reply proto.Message
+	err   error
+}
+
+// race sends the call, and once more if it was not answered for a while and the budget has room. The
+// first answer that is no refusal counts; without one, the last result. The other attempt is
+// cancelled.
+func (cl *call) race(ctx context.Context, req any, reply proto.Message, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
+	results := make(chan entrant, 2) // whoever comes second finds room
+	due := make(chan struct{})
+	timer := cl.caller.policy.Clock().AfterFunc(cl.caller.policy.Hedge(), func() { close(due) })
+	defer timer.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	started, ended := 0, 0
+	start := func() {
+		into := reply.ProtoReflect().New().Interface()
+		started++
+		go func() {
+			a, err := cl.attempt(ctx, req, into, cc, invoke, opts)
+			results <- entrant{a, into, err}
+		}()
+	}
+	start()
+	for {
+		select {
+		case <-due:
+			due = nil
+			if cl.request.Hedge() {
+				start()
+			}
+		case e := <-results:
+			ended++
+			if ended < started && e.outcome.Against() {
+				continue
+			}
+			cl.last = e.attempt
+			if e.err == nil {
+				proto.Reset(reply)
+				proto.Merge(reply, e.reply)
+			}
+			return e.err
+		}
+	}
+}

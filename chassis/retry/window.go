@@ -1,0 +1,44 @@
+package retry
+
+import "time"
+
+// window counts two kinds of events over a time that moves along. It covers its span, or up to
+// one cell less, because the newest cell has only begun. Its user holds a lock.
+type window struct {
+	cell  time.Duration
+	cells []counts
+	at    int64 // the number of the newest cell since the epoch
+	sum   counts
+}
+
+type counts struct{ requests, others uint64 }
+
+func newWindow(span time.Duration, cells int) window {
+	return window{cell: span / time.Duration(cells), cells: make([]counts, cells)}
+}
+
+// total moves the window to now and returns what it counts.
+func (w *window) total(now time.Time) counts {
+	at := now.UnixNano() / int64(w.cell)
+	if at-w.at >= int64(len(w.cells)) {
+		clear(w.cells)
+		w.sum, w.at = counts{}, at
+	}
+	for w.at < at {
+		w.at++
+		gone := &w.cells[w.at%int64(len(w.cells))]
+		w.sum.requests -= gone.requests
+		w.sum.others -= gone.others
+		*gone = counts{}
+	}
+	return w.sum
+}
+
+func (w *window) add(now time.Time, n counts) {
+	w.total(now)
+	newest := &w.cells[w.at%int64(len(w.cells))]
+	newest.requests += n.requests
+	newest.others += n.others
+	w.sum.requests += n.requests
+	w.sum.others += n.others
+}
