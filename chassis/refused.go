@@ -26,6 +26,7 @@ import (
 // keep the listener from accepting others.
 func (s *Service) Entry(name string, guard *acl.Guard, e drain.Entry) drain.Entry {
 	counts := s.metrics.Listener(name)
+	e.Measure = s.logs.traffic
 	e.Exempt = func(a netip.Addr) bool {
 		return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
 	}
@@ -89,6 +90,7 @@ func (s *Service) refused(name string, guard *acl.Guard, r drain.Refusal) {
 	if r.Reason != drain.ReasonClient {
 		rec := accesslog.Record{
 			Peer: addrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Server: s.name, Listener: name,
+			BytesIn: r.Traffic.In, BytesOut: r.Traffic.Out,
 		}
 		if r.Reason == drain.ReasonTimeout {
 			rec.Status = http.StatusRequestTimeout // what httpd logs for it; the client is told nothing

@@ -37,6 +37,8 @@ type Entry struct {
 	// [AddrNote] for a Gate). On an
 	// error the connection is closed without an answer and told to Refused.
 	Preface func(c net.Conn) (note []byte, err error)
+	// Measure has a [Server] count what each request of HTTP/1 moves: [WhenSent] and Refusal.Traffic.
+	Measure bool
 	// Refused is told of what ended before there was a handler for it. It is called by the
 	// goroutine of the connection, or that which accepts, and must be quick. nil: nobody is.
 	Refused func(Refusal)
@@ -72,6 +74,9 @@ type Refusal struct {
 	// at most 512 bytes, and is the caller's once Refused has returned.
 	Line []byte
 	Err  error // what went wrong, where that is known
+	// Traffic is what it moved on a connection of a [Server], HTTP/2 aside, if Entry.Measure is set.
+	// Of the answer, only what net/http has written at once is in it.
+	Traffic Traffic
 }
 
 // refused tells who wants to know.

@@ -297,34 +297,6 @@ func TestWhoseRequestHasTwoLengthsIsDisconnected(t *testing.T) {
 	}
 }
 
-func TestTrafficIsCounted(t *testing.T) {
-	clean(t)
-	var got []drain.Traffic
-	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(io.Discard, r.Body)
-		got = append(got, drain.TrafficOf(r.Context()))
-	})
-	s := start(t, answer, drain.Options{})
-	c := dial(t, s.addr)
-	var sent []int
-	for _, request := range []string{get("/"), post("/second", 5000), get("/third")} {
-		c.send(t, request)
-		sent = append(sent, len(request))
-		if _, _, err := c.receive(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, n := range sent {
-		if got[i].Served != uint64(i) || got[i].In < int64(n)-1 || got[i].In > int64(n)+1 || got[i].Out < int64(len("HTTP/1.1 200 OK\r\n\r\n")) || got[i].Out > 200 {
-			t.Errorf("request %d of %d bytes: %+v", i, n, got[i])
-		}
-	}
-	if none := drain.TrafficOf(t.Context()); none != (drain.Traffic{}) {
-		t.Errorf("of no connection: %+v", none)
-	}
-}
-
 func TestAPipelinedRequestWithTwoLengthsEndsTheConnection(t *testing.T) {
 	clean(t)
 	s := start(t, named("s"), drain.Options{})
