@@ -234,7 +234,7 @@ func localAddr(r *http.Request) netip.AddrPort {
 	if !ok {
 		return netip.AddrPort{}
 	}
-	return addrPort(tcp)
+	return acl.AddrPort(tcp)
 }
 
 // usesKey is where the context of a connection has the number of its requests, an *atomic.Int64.

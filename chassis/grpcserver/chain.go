@@ -184,7 +184,7 @@ func (cl *call) record(method string) accesslog.Record {
 		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
 	}
 	if cl.peer != nil {
-		rec.Local = addrPort(cl.peer.LocalAddr)
+		rec.Local = acl.AddrPort(cl.peer.LocalAddr)
 	}
 	return rec
 }
