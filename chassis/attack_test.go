@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -530,6 +531,45 @@ func TestAHeaderThatUnfoldsIsRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWhatHTTP2RefusesIsCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{http: chassis.HTTPConfig{H2C: true}}, serve(routes(map[string]chassis.Handler{"GET /": say("hello")})))
+	a := h.attack(t, nil)
+	fields := make([]hpack.HeaderField, 100) // 300 kB
+	for i := range fields {
+		fields[i] = hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("x", 3000)}
+	}
+	for i, err := range []error{a.open(1, "/", fields...), a.open(3, "/", hpack.HeaderField{Name: "te", Value: "gzip"}), a.open(5, "no path")} {
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	for ended := 0; ended < 3; {
+		f, err := a.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := f.(*http2.DataFrame); ok && d.StreamEnded() || f.Header().Type == http2.FrameRSTStream {
+			ended++
+		}
+	}
+	_ = a.conn.Close()
+	h.stop()
+	var statuses []int
+	for _, line := range h.lines() {
+		if line.URI != "" || line.Client.String() != "127.0.0.1" || line.Method != "" {
+			t.Errorf("line %+v", line)
+		}
+		statuses = append(statuses, line.Status)
+	}
+	slices.Sort(statuses)
+	if !slices.Equal(statuses, []int{0, 400, 431}) {
+		t.Errorf("statuses %v", statuses)
+	}
+	h.wantMetric(1, "requests_refused_total", "listener", "http", "reason", "header_too_large")
+	h.wantMetric(2, "requests_refused_total", "listener", "http", "reason", "malformed")
 }
 
 // CVE-2019-9512: frames that want an answer, from a client that reads none.

@@ -97,6 +97,9 @@ func (s *Service) refused(name string, guard *acl.Guard, r drain.Refusal) {
 			rec.Status = http.StatusRequestTimeout // what httpd logs for it; the client is told nothing
 		}
 		rec.Method, rec.URI, rec.Proto = requestLine(string(r.Line))
+		if r.HTTP2 {
+			rec.Reused = -1
+		}
 		s.LogAccess(&rec)
 	}
 	if ce := s.log.Named("http").Check(zap.DebugLevel, "refused"); ce != nil {

@@ -111,7 +111,7 @@ func (c *conn) refused(reason Reason, status int, err error) {
 		return
 	}
 	r := Refusal{Peer: c.raw.RemoteAddr(), Note: c.note, Reason: reason, Status: status, Err: err}
-	if c.proto.Load() != http2 {
+	if r.HTTP2 = c.proto.Load() == http2; !r.HTTP2 {
 		r.Line = c.first()
 		r.Traffic = c.traffic()
 	}
