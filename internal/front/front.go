@@ -71,30 +71,28 @@ func (p Proxy) Start(t testing.TB, service string) (addr string) {
 		text, args = nginxConfig, []string{"-c", file}
 	}
 	var config strings.Builder
-	if err := template.Must(template.New("").Parse(text)).Execute(&config, map[string]any{
+	must(t, template.Must(template.New("").Parse(text)).Execute(&config, map[string]any{
 		"Mode": p.Mode, "Server": p.Server, "Check": p.Check, "Addr": addr, "Service": service, "Dir": dir, "Module": nginxStream,
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	}))
+	must(t, os.WriteFile(file, []byte(config.String()), 0o600))
 	output, err := os.Create(filepath.Join(dir, "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer output.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = output, output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		<-ended
 	})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	deadline := time.After(20 * time.Second)
+	for {
 		res, err := client.Get("http://" + addr + "/ready")
 		if err == nil {
 			_ = res.Body.Close()
@@ -102,10 +100,22 @@ func (p Proxy) Start(t testing.TB, service string) (addr string) {
 				return addr
 			}
 		}
-		if time.Now().After(deadline) {
-			said, _ := os.ReadFile(output.Name())
-			t.Fatalf("%s does not answer: %v, %v\n%s", p.Program, res, err, said)
+		select {
+		case <-time.After(10 * time.Millisecond): // it tells nobody when it listens
+			continue
+		case <-ended:
+		case <-deadline:
 		}
+		said, _ := os.ReadFile(output.Name())
+		t.Fatalf("%s does not answer: %v\n%s", p.Program, err, said)
+	}
+}
+
+// must ends the test if what it needs cannot be had.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -114,19 +124,11 @@ func (p Proxy) Start(t testing.TB, service string) (addr string) {
 func reserve(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, reusePort, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
+	must(t, syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, reusePort, 1))
+	must(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }

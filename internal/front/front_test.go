@@ -3,14 +3,18 @@
 package front_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/seed-754044b3/roadworthy/internal/front"
+	"github.com/seed-754044b3/roadworthy/internal/need"
 )
 
 func TestAProxyPassesRequestsOn(t *testing.T) {
@@ -38,5 +42,60 @@ func TestAProxyPassesRequestsOn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// ended is a test that notes how it failed.
+type ended struct {
+	testing.TB
+	how string
+}
+
+func (e *ended) Helper()        {}
+func (e *ended) Fatal(a ...any) { e.Fatalf("%s", fmt.Sprint(a...)) }
+func (e *ended) Fatalf(format string, a ...any) {
+	e.how = fmt.Sprintf(format, a...)
+	runtime.Goexit()
+}
+
+func TestAProxyThatCannotBeStartedSaysWhy(t *testing.T) {
+	need.Program(t, "haproxy", "haproxy")
+	for want, service := range map[string]string{"unknown keyword 'nonsense'": "127.0.0.1:1 nonsense"} {
+		e := &ended{TB: t}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			front.Proxy{Program: "haproxy", Mode: "tcp", Check: "/health"}.Start(e, service)
+		}()
+		<-done
+		if !strings.HasPrefix(e.how, "haproxy does not answer: ") || !strings.Contains(e.how, want) {
+			t.Errorf("%q: %s", service, e.how)
+		}
+	}
+}
+
+func TestNginxPassesConnectionsOnWithAHeader(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	lines := make(chan string, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		line, _ := r.ReadString('\n')
+		if _, err := http.ReadRequest(r); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+		}
+		lines <- line
+	}()
+	front.Proxy{Program: "nginx", Mode: "tcp"}.Start(t, l.Addr().String())
+	if line := <-lines; !strings.HasPrefix(line, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
+		t.Errorf("the connection begins with %q", line)
 	}
 }
