@@ -37,7 +37,6 @@ var differences = []difference{
 	{"a bare line feed", append([]string{"%{Referer}i", "%{x-MULTI}i", "%{Host}i", "%X", "%I"}, answer...), "net/http takes a line feed for the end of a line, as RFC 9112 allows"},
 	{"two cookie lines", []string{"%{theme}C"}, "httpd finds no cookie but in the first line"},
 	{"(request [1-9] of .*|HTTP/1.0, not kept alive|closed in capitals)", []string{"%k"}, "httpd counts a request that closes the connection as if it were the one before; its manual says otherwise"},
-	{"request [1-9] of .*", []string{"%I"}, "httpd counts bytes twice that it looks at to see whether another request is there"},
 	{"length and coding", []string{"%I"}, "httpd does not read the body of a request with two lengths to its end"},
 }
 

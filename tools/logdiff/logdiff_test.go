@@ -170,6 +170,14 @@ func TestLinesAreThoseOfHttpd(t *testing.T) {
 	t.Logf("%d requests: %d lines compared in %d fields", requests, compared, len(fields))
 }
 
+// lookedAt says whether httpd has counted a byte or two more than the service. It looks whether another
+// request is there, and counts what it has looked at twice, if that had come by then.
+func lookedAt(httpd, service string) bool {
+	var theirs, ours int
+	_, err := fmt.Sscan(httpd+" "+service, &theirs, &ours)
+	return err == nil && theirs > ours && theirs <= ours+2
+}
+
 // addUp wants %O of the lines of a conversation to add up to what the client got. It reports whether all
 // lines are known.
 func addUp(t *testing.T, server string, c conversation, byNumber map[int][]string, got int) bool {
@@ -240,6 +248,9 @@ func compare(t *testing.T, found map[string]int, req request, httpd, service []s
 			continue
 		case own && httpd[status] == service[status] && (field == "%b" || field == "%B") && httpd[i] != "-" && httpd[i] != "0" && service[i] != "-" && service[i] != "0":
 			continue // each has error pages of its own
+		}
+		if field == "%I" && lookedAt(httpd[i], service[i]) {
+			continue
 		}
 		explained := false
 		for _, d := range differences {
