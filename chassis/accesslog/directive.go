@@ -40,6 +40,10 @@ var directives = map[string]item{
 	}),
 	"v": text(maxName, func(r *Record) string { return r.Server }, func(r *Record, s string) { r.Server = s }),
 	"V": {append: appendHost, most: 4 * maxName, read: reads(func(r *Record, s string) {
+		if strings.ContainsAny(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+			r.Server = s // a host is shown in lower case
+			return
+		}
 		if r.Host = s; strings.IndexByte(s, ':') >= 0 {
 			r.Host = "[" + s + "]"
 		}
