@@ -55,7 +55,7 @@ func TestAccessLogSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 // accessLines starts a service with these settings, has use ask it and returns its access lines.
 func accessLines(t *testing.T, settings func(*chassis.AccessLogConfig), use func(h *host)) []string {
 	t.Helper()
-	h := start(t, options{settings: func(s *chassis.Settings) { settings(&s.AccessLog) }}, serve(routes(map[string]chassis.Handler{
+	h := start(t, options{http: chassis.HTTPConfig{H2C: true}, settings: func(s *chassis.Settings) { settings(&s.AccessLog) }}, serve(routes(map[string]chassis.Handler{
 		"GET /hello":   say("hello"),
 		"GET /healthz": say("ok"),
 		"GET /abort":   func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) },
@@ -239,5 +239,57 @@ func TestALogDirectoryThatVanishesUnderLoadCostsNothing(t *testing.T) {
 	}
 	if len(seen) != requests {
 		t.Errorf("%d different lines of %d requests", len(seen), requests)
+	}
+}
+
+func TestLinesTellWhatARequestMovesOverTheNetwork(t *testing.T) {
+	var sent, received []int
+	lines := accessLines(t, func(c *chassis.AccessLogConfig) { c.Format = "%I %O %S %>s %H" }, func(h *host) {
+		for _, request := range []string{
+			"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			"HEAD /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody",
+			"GET /hello HTTP/1.1\r\n\r\n",
+		} {
+			conn := h.dial()
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			sent, received = append(sent, len(request)), append(received, len(got))
+		}
+	})
+	for i, want := range []string{"200 HTTP/1.1", "200 HTTP/1.1", "405 HTTP/1.1", "400 HTTP/1.1"} {
+		if want = fmt.Sprintf("%d %d %d %s", sent[i], received[i], sent[i]+received[i], want); i >= len(lines) || lines[i] != want {
+			t.Errorf("line %d: want %s in %q", i, want, lines)
+		}
+	}
+}
+
+func TestRequestsOfHTTP2HaveNoTrafficAndNoneBeforeThem(t *testing.T) {
+	lines := accessLines(t, func(c *chassis.AccessLogConfig) { c.Format = "%I %O %S %k %B %H" }, func(h *host) {
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{Protocols: protocols}
+		defer transport.CloseIdleConnections()
+		for range 2 {
+			res, err := (&http.Client{Transport: transport}).Get(h.url("http", "/hello"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(res)
+		}
+	})
+	for _, line := range lines {
+		if line != "- - - - 5 HTTP/2.0" {
+			t.Errorf("line %s", line)
+		}
+	}
+	if len(lines) != 2 {
+		t.Errorf("lines %q", lines)
 	}
 }

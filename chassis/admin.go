@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
-	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 )
@@ -59,14 +58,15 @@ func (s *Service) openAdmin() error {
 			s.log.Warn("nothing is recorded", zap.Error(err))
 		}
 	}
+	door := &door{s, guard, s.metrics.Listener(adminName), cfg.Token}
 	a := &admin{service: s, listener: l, done: make(chan struct{})}
 	a.server = drain.New(&http.Server{
-		Handler:           requireAccess(guard, s.adminHandler(cfg.Token)),
+		Handler:           door.requireAccess(s.adminHandler(door.requireToken)),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          log.New(debugWriter{s.log.Named(adminName)}, "", 0),
-	}, drain.Options{Entry: drain.Entry{MaxConns: adminConns, WriteTimeout: 30 * time.Second}})
+	}, drain.Options{Entry: s.Entry(adminName, guard, drain.Entry{MaxConns: adminConns, WriteTimeout: 30 * time.Second})})
 	s.mu.Lock()
 	s.admin = a
 	s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Service) closeAdmin() {
 
 // adminHandler is everything the admin listener answers. Health checks need no token: probes
 // have none to show.
-func (s *Service) adminHandler(token config.Secret) http.Handler {
+func (s *Service) adminHandler(requireToken func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) { s.answerHealth(w, r, nil) })
 	mux.HandleFunc("GET /startupz", func(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +122,7 @@ func (s *Service) adminHandler(token config.Secret) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		s.answerHealth(w, r, s.checkReady(r.Context()))
 	})
-	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, requireToken(token, h)) }
+	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, requireToken(h)) }
 	guarded("GET /metrics", kpi.Handler(s.gatherer(), func(err error) { s.log.Warn("metrics", zap.Error(err)) }))
 	guarded("GET /status", http.HandlerFunc(s.serveStatus))
 	guarded("GET /{$}", http.RedirectHandler("/status", http.StatusFound))
@@ -135,34 +135,6 @@ func (s *Service) adminHandler(token config.Secret) http.Handler {
 		guarded(method+" /debug/flightrecorder", http.HandlerFunc(s.serveFlight))
 	}
 	return mux
-}
-
-// requireAccess refuses callers that guard does not let in.
-func requireAccess(guard *acl.Guard, h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, verdict := guard.Check(guard.Peer(remote(r)), r.Header[guard.Header()], r.URL.Path)
-		if !verdict.Allowed() {
-			http.Error(w, "admin.acl does not let you in", http.StatusForbidden)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-func requireToken(token config.Secret, h http.Handler) http.Handler {
-	if token.Reveal() == "" {
-		return h
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The scheme's name is case-insensitive: RFC 9110, section 11.1.
-		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || !token.Equal(config.NewSecret(given)) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="admin"`)
-			http.Error(w, "want the bearer token of admin.token", http.StatusUnauthorized)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 // answerHealth answers 200 or 503; ?verbose adds the single results as JSON.

@@ -129,6 +129,9 @@ func (ex *exchange) end(r *http.Request) {
 	if ex.failed != nil {
 		rec.FailureCode = ex.failed.Code().Number()
 	}
+	if e.service.logs.traffic && e.service.logSent(ex.caller(r), rec) {
+		return
+	}
 	e.service.LogAccess(&rec)
 }
 

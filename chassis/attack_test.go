@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -532,6 +534,45 @@ func TestAHeaderThatUnfoldsIsRefused(t *testing.T) {
 	})
 }
 
+func TestWhatHTTP2RefusesIsCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{http: chassis.HTTPConfig{H2C: true}}, serve(routes(map[string]chassis.Handler{"GET /": say("hello")})))
+	a := h.attack(t, nil)
+	fields := make([]hpack.HeaderField, 100) // 300 kB
+	for i := range fields {
+		fields[i] = hpack.HeaderField{Name: "x-bomb", Value: strings.Repeat("x", 3000)}
+	}
+	for i, err := range []error{a.open(1, "/", fields...), a.open(3, "/", hpack.HeaderField{Name: "te", Value: "gzip"}), a.open(5, "no path")} {
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	for ended := 0; ended < 3; {
+		f, err := a.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := f.(*http2.DataFrame); ok && d.StreamEnded() || f.Header().Type == http2.FrameRSTStream {
+			ended++
+		}
+	}
+	_ = a.conn.Close()
+	h.stop()
+	var statuses []int
+	for _, line := range h.lines() {
+		if line.URI != "" || line.Client.String() != "127.0.0.1" || line.Method != "" {
+			t.Errorf("line %+v", line)
+		}
+		statuses = append(statuses, line.Status)
+	}
+	slices.Sort(statuses)
+	if !slices.Equal(statuses, []int{0, 400, 431}) {
+		t.Errorf("statuses %v", statuses)
+	}
+	h.wantMetric(1, "requests_refused_total", "listener", "http", "reason", "header_too_large")
+	h.wantMetric(2, "requests_refused_total", "listener", "http", "reason", "malformed")
+}
+
 // CVE-2019-9512: frames that want an answer, from a client that reads none.
 func TestAnswersThatNobodyReadsDoNotPileUp(t *testing.T) {
 	t.Parallel()
@@ -556,5 +597,48 @@ func TestAnswersThatNobodyReadsDoNotPileUp(t *testing.T) {
 	}
 	if text := h.raw("GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(text, "hello") {
 		t.Errorf("others are answered %q", text)
+	}
+}
+
+// footprint is what the process holds: goroutines, and bytes of live heap.
+func footprint() (goroutines int, heap uint64) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return runtime.NumGoroutine(), m.HeapAlloc
+}
+
+// CVE-2019-9515: each SETTINGS wants an answer. It runs alone, to know what it costs.
+func TestAFloodOfSettingsDoesNotPileUp(t *testing.T) {
+	for what, reads := range map[string]bool{"from a client that reads": true, "from one that does not": false} {
+		t.Run(what, func(t *testing.T) {
+			cfg := chassis.HTTPConfig{Addr: "unix:" + filepath.Join(t.TempDir(), "s"), H2C: true, WriteTimeout: 500 * time.Millisecond}
+			h := start(t, options{http: cfg}, serve(routes(map[string]chassis.Handler{"GET /": say("hello")})))
+			a := h.attack(t, nil)
+			most := 64 << 20
+			if reads {
+				most = 2 << 20 // 140,000 frames, each of which is answered
+				go func() { _, _ = io.Copy(io.Discard, a.conn) }()
+			}
+			goroutines, heap := footprint()
+			var flood bytes.Buffer
+			framer := http2.NewFramer(&flood, nil)
+			for i := 0; flood.Len() < 256<<10; i++ {
+				_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(1<<16 + i)}) // to a buffer
+			}
+			var end error
+			for sent := 0; sent < most && end == nil; sent += flood.Len() {
+				_, end = a.conn.Write(flood.Bytes())
+				if g, b := footprint(); g > goroutines+10 || b > heap+16<<20 {
+					t.Fatalf("after %d bytes there are %d goroutines and %d bytes of heap; there were %d and %d", sent, g, b, goroutines, heap)
+				}
+			}
+			if reads && end != nil || !reads && (end == nil || errors.Is(end, os.ErrDeadlineExceeded)) {
+				t.Errorf("the flood ended with %v", end)
+			}
+			if text := h.raw("GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(text, "hello") {
+				t.Errorf("others are answered %q", text)
+			}
+		})
 	}
 }

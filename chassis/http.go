@@ -234,7 +234,7 @@ func localAddr(r *http.Request) netip.AddrPort {
 	if !ok {
 		return netip.AddrPort{}
 	}
-	return addrPort(tcp)
+	return acl.AddrPort(tcp)
 }
 
 // usesKey is where the context of a connection has the number of its requests, an *atomic.Int64.
@@ -244,8 +244,12 @@ func countUses(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
 }
 
-// reused is the number of requests that came over r's connection before. It counts r as so many.
+// reused is the number of requests that came over r's connection before, -1 where they do not come one
+// after the other. It counts r as so many.
 func reused(r *http.Request, as int64) int {
+	if r.ProtoMajor != 1 {
+		return -1
+	}
 	uses, ok := r.Context().Value(usesKey{}).(*atomic.Int64)
 	if !ok {
 		return 0

@@ -184,6 +184,7 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		return nil, err
 	}
 	s.registerMetrics()
+	s.ShowStatus(s.guardTable)
 	return s, nil
 }
 

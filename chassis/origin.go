@@ -31,7 +31,7 @@ func (e *endpoint) connContext(ctx context.Context, c net.Conn) context.Context 
 
 func (e *endpoint) originAt(remote net.Addr) *origin {
 	o := &origin{peer: e.guard.Peer(remote)}
-	o.Peer, o.Client, o.Trusted = addrPort(remote), o.peer.Addr(), o.peer.Trusted()
+	o.Peer, o.Client, o.Trusted = acl.AddrPort(remote), o.peer.Addr(), o.peer.Trusted()
 	return o
 }
 
@@ -73,17 +73,4 @@ func (ex *exchange) admit(r *http.Request) bool {
 	// Which rule says so is not the client's business.
 	ex.fail(ex, r, failure.Forbidden.With("client", client.String()).With("verdict", verdict.String()))
 	return false
-}
-
-// addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
-func addrPort(a net.Addr) netip.AddrPort {
-	var ap netip.AddrPort
-	switch a := a.(type) {
-	case *net.TCPAddr:
-		ap = a.AddrPort()
-	case nil:
-	default:
-		ap, _ = netip.ParseAddrPort(a.String()) // one without a port is none
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

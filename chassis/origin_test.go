@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	keys "github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -136,6 +139,104 @@ func TestTheAdminListenerHasRulesOfItsOwn(t *testing.T) {
 	_, err := try(t, options{settings: func(s *chassis.Settings) { s.Admin.ACL.Deny = []string{"file:/nowhere"} }}, serve(http.NotFoundHandler()))
 	if err == nil || !strings.Contains(err.Error(), "/nowhere") {
 		t.Errorf("a list that is not there: %v", err)
+	}
+}
+
+func TestWhomTheAdminListenerRefusesIsCountedAndLogged(t *testing.T) {
+	h := start(t, options{settings: func(s *chassis.Settings) {
+		s.AccessLog.Format = "%h %A %p %r %>s %B %I %O %{listener}x"
+		s.Admin.Token = keys.NewSecret("sesame")
+		s.Admin.ACL = acl.Config{TrustedProxies: []string{"127.0.0.1"}, ClientFrom: acl.FromXForwardedFor, Deny: []string{"192.0.2.66"}}
+	}}, serve(http.NotFoundHandler()))
+	_, port, _ := net.SplitHostPort(h.Addr("admin").String())
+	local := "127.0.0.1 " + port
+	for _, c := range []struct {
+		path, client, token string
+		status              int
+	}{{"/status?x", "192.0.2.66", "sesame", 403}, {"/debug/pprof/cmdline", "192.0.2.7", "wrong", 401}, {"/metrics", "192.0.2.7", "sesame", 200}, {"/livez", "192.0.2.7", "", 200}} {
+		if a := h.admin(c.path, "X-Forwarded-For", c.client, "Authorization", "Bearer "+c.token); a.StatusCode != c.status {
+			t.Errorf("%+v: %d", c, a.StatusCode)
+		}
+	}
+	conn, err := net.Dial("tcp", h.Addr("admin").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "nonsense\r\n\r\n")
+	answer, _ := io.ReadAll(conn)
+	_ = conn.Close()
+	h.wantMetric(1, "requests_refused_total", "listener", "admin", "reason", "acl")
+	h.wantMetric(1, "requests_refused_total", "listener", "admin", "reason", kpi.Other)
+	h.wantMetric(1, "requests_refused_total", "listener", "admin", "reason", "malformed")
+	told := h.logged("refused")
+	h.stop()
+	lines := strings.Split(strings.TrimSpace(h.access.String()), "\n")
+	want := []string{
+		"192.0.2.66 " + local + " GET /status?x HTTP/1.1 403 30 ",
+		"192.0.2.7 " + local + " GET /debug/pprof/cmdline HTTP/1.1 401 37 ",
+		fmt.Sprintf("127.0.0.1 - - nonsense 400 0 12 %d admin", len(answer)),
+	}
+	for i, w := range want {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], w) || !strings.HasSuffix(lines[i], " admin") || strings.Contains(lines[i], " - admin") {
+			t.Errorf("line %d: want %s in %q", i, w, lines)
+		}
+	}
+	if len(lines) != len(want) || len(told) != 3 || told[0]["client"] != "192.0.2.66" || told[1]["reason"] != "no token" {
+		t.Errorf("%d lines, told of %v", len(lines), told)
+	}
+}
+
+func TestTheAdminListenerReadsThePROXYHeaderOfItsConnections(t *testing.T) {
+	h := start(t, options{settings: func(s *chassis.Settings) {
+		s.Admin.ACL = acl.Config{TrustedProxies: []string{"127.0.0.1"}, ClientFrom: acl.FromProxy, Allow: []string{"192.0.2.7"}}
+	}}, serve(http.NotFoundHandler()))
+	for client, status := range map[string]string{"192.0.2.7": "200", "192.0.2.8": "403"} {
+		conn, err := net.Dial("tcp", h.Addr("admin").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "PROXY TCP4 "+client+" 192.0.2.1 4711 80\r\nGET /livez HTTP/1.0\r\n\r\n")
+		if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.0 "+status) {
+			t.Errorf("%s: %.100s", client, answer)
+		}
+		_ = conn.Close()
+	}
+}
+
+func TestTheStatusPageTellsWhoMayCall(t *testing.T) {
+	many := map[string]string{}
+	for i := range 11 {
+		many[fmt.Sprintf("/r%02d", i)] = "allow 10.0.0.0/8 deny 10.0.0.1"
+	}
+	h := start(t, options{
+		settings: func(s *chassis.Settings) { s.Admin.ACL = acl.Config{Routes: many} },
+		http: chassis.HTTPConfig{ACL: acl.Config{
+			TrustedProxies: []string{"10.0.0.0/8", "10.1.0.1"}, ClientFrom: acl.FromForwarded, Deny: []string{"127.0.0.0/8"}, Routes: map[string]string{"/open": "allow 127.0.0.1"},
+		}},
+	}, func(ctx context.Context, s *chassis.Service, c conf) error {
+		if err := s.HTTP("open", chassis.HTTPConfig{Addr: "127.0.0.1:0"}, http.NotFoundHandler()); err != nil {
+			return err
+		}
+		return serve(http.NotFoundHandler())(ctx, s, c)
+	})
+	h.get("/")
+	h.get("/open")
+	p := parse[struct{ Tables []chassis.StatusTable }](t, h.admin("/status?format=json").body)
+	first := "/r00: allow 1, deny 1; /r01: allow 1, deny 1"
+	if len(p.Tables) != 1 || len(p.Tables[0].Rows) != 3 || !strings.HasPrefix(p.Tables[0].Rows[0][1], first) || !strings.HasSuffix(p.Tables[0].Rows[0][1], "; 1 more") {
+		t.Fatalf("tables %q", p.Tables)
+	}
+	p.Tables[0].Rows[0][1] = first
+	want := [][]string{
+		{"admin", first, "nobody", "0"},
+		{"open", "everybody", "nobody", "0"},
+		{"http", "deny 1; /open: allow 1", "2 trusted, by forwarded", "1"},
+	}
+	if got := p.Tables[0]; got.Title != "Access rules" || fmt.Sprint(got.Rows) != fmt.Sprint(want) {
+		t.Errorf("table %q, want %q", got, want)
+	}
+	if page := h.admin("/status").body; !strings.Contains(page, "<td>deny 1; /open: allow 1</td>") {
+		t.Error("the page does not show it")
 	}
 }
 

@@ -26,6 +26,8 @@ import (
 // keep the listener from accepting others.
 func (s *Service) Entry(name string, guard *acl.Guard, e drain.Entry) drain.Entry {
 	counts := s.metrics.Listener(name)
+	s.showGuard(name, guard)
+	e.Measure = s.logs.traffic
 	e.Exempt = func(a netip.Addr) bool {
 		return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
 	}
@@ -82,18 +84,22 @@ func count(l *kpi.Listener, r drain.Refusal) {
 
 // refused writes a refusal down.
 func (s *Service) refused(name string, guard *acl.Guard, r drain.Refusal) {
-	client := addrPort(r.Peer).Addr()
+	client := acl.AddrPort(r.Peer).Addr()
 	if r.Peer != nil {
 		client, _ = guard.Check(guard.Recall(r.Peer, r.Note), nil, "/")
 	}
 	if r.Reason != drain.ReasonClient {
 		rec := accesslog.Record{
-			Peer: addrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Server: s.name, Listener: name,
+			Peer: acl.AddrPort(r.Peer), Client: client, Start: s.world.Clock.Now(), Status: r.Status, Server: s.name, Listener: name,
+			BytesIn: r.Traffic.In, BytesOut: r.Traffic.Out,
 		}
 		if r.Reason == drain.ReasonTimeout {
 			rec.Status = http.StatusRequestTimeout // what httpd logs for it; the client is told nothing
 		}
 		rec.Method, rec.URI, rec.Proto = requestLine(string(r.Line))
+		if r.HTTP2 {
+			rec.Reused = -1
+		}
 		s.LogAccess(&rec)
 	}
 	if ce := s.log.Named("http").Check(zap.DebugLevel, "refused"); ce != nil {

@@ -58,6 +58,7 @@ type Service struct {
 	states       []func(State)
 	describers   []func(*Description)
 	tables       []func() StatusTable
+	guards       []guarded           // in order of opening
 	gauges       map[string]kpi.Rule // how gauges of several processes become one
 	certificates []*watched
 	waiting      []func() // background work that begins when the service is ready

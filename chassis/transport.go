@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
@@ -152,11 +153,21 @@ func (s *Service) LogStart(rec *accesslog.Record) {
 	}
 }
 
+// logSent is LogAccess when the answer to the request of ctx is written, with what that moved. False
+// says that nobody knows, and that there is no line.
+func (s *Service) logSent(ctx context.Context, rec accesslog.Record) bool {
+	return drain.WhenSent(ctx, func(t drain.Traffic) {
+		rec.BytesIn, rec.BytesOut = t.In, t.Out
+		s.LogAccess(&rec)
+	})
+}
+
 // accessParts is what the settings of the access log ask of those who fill in records.
 type accessParts struct {
 	excluded []string // paths without lines
 	local    bool     // Record.Local is shown
 	reuse    bool     // Record.Reused is shown
+	traffic  bool     // Record.BytesIn or Record.BytesOut is shown
 	starts   bool     // streams have a line at their start
 }
 
@@ -170,7 +181,7 @@ func (s *Service) openAccessLog() error {
 	if err != nil {
 		return fmt.Errorf("access_log.%w", err)
 	}
-	s.logs = accessParts{excluded: cfg.Exclude, local: options.Format.Uses("Ap"), reuse: options.Format.Uses("k"), starts: cfg.Streams == "start"}
+	s.logs = accessParts{excluded: cfg.Exclude, local: options.Format.Uses("Ap"), reuse: options.Format.Uses("k"), traffic: options.Format.Uses("IOS"), starts: cfg.Streams == "start"}
 	if cfg.Path == "-" {
 		s.access = accesslog.NewWriter(s.world.Stdout, options)
 		return nil

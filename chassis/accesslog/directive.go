@@ -40,6 +40,10 @@ var directives = map[string]item{
 	}),
 	"v": text(maxName, func(r *Record) string { return r.Server }, func(r *Record, s string) { r.Server = s }),
 	"V": {append: appendHost, most: 4 * maxName, read: reads(func(r *Record, s string) {
+		if strings.ContainsAny(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+			r.Server = s // a host is shown in lower case
+			return
+		}
 		if r.Host = s; strings.IndexByte(s, ':') >= 0 {
 			r.Host = "[" + s + "]"
 		}
@@ -64,7 +68,7 @@ var directives = map[string]item{
 			r.Conn = ConnAborted
 		}
 	})},
-	"k": number(31, func(r *Record) int64 { return int64(r.Reused) }, func(p *parser, n int64) { p.record.Reused = int(n) }),
+	"k": reused,
 	"b": count(63, func(r *Record) int64 { return r.Bytes }, func(p *parser, n int64) { p.record.Bytes = n }),
 	"B": number(63, func(r *Record) int64 { return r.Bytes }, func(p *parser, n int64) { p.record.Bytes = n }),
 	"I": count(63, func(r *Record) int64 { return r.BytesIn }, func(p *parser, n int64) { p.record.BytesIn = n }),
@@ -94,6 +98,19 @@ var directives = map[string]item{
 var localPort = count(16, func(r *Record) int64 { return int64(r.Local.Port()) }, func(p *parser, n int64) {
 	p.record.Local = netip.AddrPortFrom(p.record.Local.Addr(), uint16(n))
 })
+
+// reused shows a number, 0 among them, and - for those below.
+var reused = func() item {
+	it := number(31, func(r *Record) int64 { return int64(r.Reused) }, func(p *parser, n int64) { p.record.Reused = int(n) })
+	show := it.append
+	it.append = func(dst []byte, r *Record) []byte {
+		if r.Reused < 0 {
+			return append(dst, '-')
+		}
+		return show(dst, r)
+	}
+	return it
+}()
 
 // process is the id of the process that writes.
 var process = count(31, func(*Record) int64 { return int64(os.Getpid()) }, func(*parser, int64) {})

@@ -311,3 +311,14 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestARequestOfAConnectionThatCarriesManyAtATimeHasNoneBeforeIt(t *testing.T) {
+	f := compile(t, "%k %D")
+	line := f.Append(nil, &accesslog.Record{Reused: -1, Duration: 3 * time.Microsecond})
+	if string(line) != "- 3" {
+		t.Errorf("line %q", line)
+	}
+	if rec, err := f.Parse(line); err != nil || rec.Duration != 3*time.Microsecond {
+		t.Errorf("it reads as %+v, %v", rec, err)
+	}
+}

@@ -329,6 +329,9 @@ func (f *fields) set(name, value string) {
 
 // cookie adds a cookie, unless the whole header is known already.
 func (f *fields) cookie(name, value string) {
+	if value == "" {
+		value = " " // for httpd a cookie of blanks has an empty value, and one without any none
+	}
 	pair := name + "=" + value
 	if before := f.Values("Cookie"); before != nil {
 		pair = before[0] + "; " + pair

@@ -66,10 +66,12 @@ type Record struct {
 	Status int
 	// Bytes counts the body bytes sent, without headers: %b, %B.
 	Bytes int64
-	// BytesIn and BytesOut count what was received and sent for the request, headers included:
-	// %I, %O and %S. Zero or less means that they are not known: -.
+	// BytesIn and BytesOut count what was received and sent over the network for the request, headers
+	// and what TLS adds included: %I, %O and %S. Zero or less means that they are not known: -. They
+	// are known when the answer has left the buffers, which may be after the handler.
 	BytesIn, BytesOut int64
-	// Reused is the number of requests that came over the same connection before: %k.
+	// Reused is the number of requests that came over the same connection before: %k. Below zero means
+	// that there is no such number, as with HTTP/2, whose requests come side by side: -.
 	Reused int
 	// Conn is what became of the connection: %X.
 	Conn ConnState

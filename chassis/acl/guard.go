@@ -27,7 +27,8 @@ type Guard struct {
 	from         int
 	proxyTimeout time.Duration
 	trusted      table
-	routes       node // the listener's list is at the root
+	routes       node    // the listener's list is at the root
+	lists        []*list // the same, in their order
 }
 
 // New makes the Guard of cfg and reads the files that cfg names. The error tells everything that is
@@ -70,6 +71,7 @@ func New(cfg Config) (*Guard, error) {
 		}
 		l := &list{route: written.route, exclusive: len(written.allow) > 0}
 		errs = append(errs, l.allow.fill(written.allow, open, count), l.deny.fill(written.deny, open, count))
+		g.lists = append(g.lists, l)
 		if l.route == "" {
 			g.routes.list = l
 		} else {

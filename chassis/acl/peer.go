@@ -63,3 +63,17 @@ func (p Peer) Header() (ProxyHeader, bool) { return p.header, p.heard }
 
 // canonical is the form in which addresses are compared.
 func canonical(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// AddrPort is an end of a connection with its address in the form that lists are compared with, the
+// zero AddrPort for unix sockets and for what has no port.
+func AddrPort(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	case nil:
+	default:
+		ap, _ = netip.ParseAddrPort(a.String())
+	}
+	return netip.AddrPortFrom(canonical(ap.Addr()), ap.Port())
+}

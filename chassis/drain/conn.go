@@ -112,10 +112,8 @@ type conn struct {
 	order    *order       // under which fate was decided
 	since    time.Time    // when it became idle, if that was during a drain
 	late     bool         // the last read took too long
-	served   uint64       // requests, of HTTP/1
-	inThen   int64        // bytes read when the last of them was done
-	outThen  int64        // bytes written
 	retry    time.Time    // when it may be tried again to give it away
+	meter    *meter       // nil: nobody wants to know what requests move
 
 	h2 h2
 }
@@ -144,6 +142,9 @@ func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 	}
 	c.raw = raw
 	c.wire.open(raw, s.entry.WriteTimeout)
+	if s.entry.Measure {
+		c.meter = new(meter)
+	}
 	c.stream = &c.wire
 	if s.entry.Preface == nil && c.note == nil {
 		c.note = []byte{}
@@ -286,6 +287,9 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 		return 0, err
 	}
 	c.remember(p)
+	if c.meter != nil && c.proto.Load() != http2 {
+		c.meter.received(p, c.wire.in.Load())
+	}
 	c.clean, c.begun = false, true
 	switch c.proto.Load() {
 	case http2:
@@ -379,14 +383,13 @@ func (c *conn) wake(o *order, now time.Time) {
 
 // idle is told by net/http: an answer is done, or with HTTP/2 the last stream.
 func (c *conn) idle() {
+	c.settle()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clean = c.proto.Load() != http2
 	c.h2.streams = false
 	if c.clean {
 		c.handled, c.head, c.whole, c.line = false, nil, false, c.line[:0]
-		c.served++
-		c.inThen, c.outThen = c.wire.in.Load(), c.wire.out.Load()
 	}
 	if c.server.warned.Load() {
 		c.since = time.Now()
@@ -396,7 +399,7 @@ func (c *conn) idle() {
 func (c *conn) Write(p []byte) (int, error) {
 	if c.proto.Load() != http2 {
 		if !c.handled {
-			c.answered(p)
+			return c.answer(p)
 		}
 		return c.stream.Write(p)
 	}
@@ -425,6 +428,7 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		c.settle()
 		return net.ErrClosed
 	}
 	c.closed = true
@@ -437,6 +441,7 @@ func (c *conn) Close() error {
 		c.whole = false // net/http has given its buffer to another connection
 		c.refused(ReasonTimeout, 0, nil)
 	}
+	c.settle()
 	if c.giving {
 		return c.giveAway()
 	}
@@ -521,6 +526,9 @@ func (c *conn) state(state http.ConnState) {
 	case http.StateHijacked:
 		c.mu.Lock()
 		c.hijacked = true
+		if c.meter != nil {
+			c.meter.hijacked()
+		}
 		c.mu.Unlock()
 		c.server.hijacked.Add(1)
 	}

@@ -37,6 +37,8 @@ type Entry struct {
 	// [AddrNote] for a Gate). On an
 	// error the connection is closed without an answer and told to Refused.
 	Preface func(c net.Conn) (note []byte, err error)
+	// Measure has a [Server] count what each request of HTTP/1 moves: [WhenSent] and Refusal.Traffic.
+	Measure bool
 	// Refused is told of what ended before there was a handler for it. It is called by the
 	// goroutine of the connection, or that which accepts, and must be quick. nil: nobody is.
 	Refused func(Refusal)
@@ -51,9 +53,12 @@ const (
 	ReasonPreface   Reason = "preface"      // Entry.Preface returned an error
 	ReasonHandshake Reason = "handshake"    // the handshake of TLS failed
 	ReasonPlain     Reason = "plain_http"   // a request in plain text where TLS is spoken
-	ReasonRequest   Reason = "request"      // net/http did not understand the request, or did not want to
-	ReasonTimeout   Reason = "timeout"      // the header of a request did not come in time
-	ReasonHTTP2     Reason = "http2"        // the client broke the rules of HTTP/2: GOAWAY with an error
+	// net/http did not understand the request, or did not want to. With HTTP/2, the client is told by
+	// the stream's end if Status is 0; then the request may have been under way, with a body that broke
+	// the rules.
+	ReasonRequest Reason = "request"
+	ReasonTimeout Reason = "timeout" // the header of a request did not come in time
+	ReasonHTTP2   Reason = "http2"   // the client broke the rules of HTTP/2: GOAWAY with an error
 )
 
 // Reasons lists every Reason, so that metrics can show those that have not happened.
@@ -70,8 +75,12 @@ type Refusal struct {
 	// Line is the first line of the request, without its end, as far as it is known: what a
 	// client sends together with the end of the request before it is not, nor is HTTP/2. It has
 	// at most 512 bytes, and is the caller's once Refused has returned.
-	Line []byte
-	Err  error // what went wrong, where that is known
+	Line  []byte
+	HTTP2 bool  // the connection speaks HTTP/2
+	Err   error // what went wrong, where that is known
+	// Traffic is what it moved on a connection of a [Server], HTTP/2 aside, if Entry.Measure is set.
+	// Of the answer, only what net/http has written at once is in it.
+	Traffic Traffic
 }
 
 // refused tells who wants to know.

@@ -42,6 +42,23 @@ func Frames(p []byte, chunk func() int) (ends []int, acknowledged bool) {
 	return ends, acknowledged
 }
 
+// Requests follows p, cut as chunk says, and returns where requests of HTTP/1 end.
+func Requests(p []byte, chunk func() int) (ends []int) {
+	var f framing
+	for at := 0; at < len(p); {
+		q := p[at:min(at+max(chunk(), 1), len(p))]
+		for len(q) > 0 {
+			n, ended := f.next(q)
+			q = q[n:]
+			at += n
+			if ended {
+				ends = append(ends, at)
+			}
+		}
+	}
+	return ends
+}
+
 // WriteFrames writes chunks on an HTTP/2 connection and lets the heads-up be due before the one
 // with the index due. It returns what is on the wire then.
 func WriteFrames(chunks [][]byte, due int) ([]byte, error) {

@@ -1,7 +1,6 @@
 package drain
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,8 +73,15 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 			part = p[:n]
 		}
 		n, err := c.stream.Write(part)
-		if code := h.out.skip(p[:n]); code != 0 {
-			c.refused(ReasonHTTP2, 0, fmt.Errorf("HTTP/2 error code %d", code))
+		for sent := p[:n]; len(sent) > 0; {
+			k, ended := h.out.next(sent)
+			sent = sent[k:]
+			if !ended {
+				continue
+			}
+			if reason, status, err := h.out.refusal(); reason != "" {
+				c.refused(reason, status, err)
+			}
 		}
 		p = p[n:]
 		written += n

@@ -2,7 +2,6 @@ package drain
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"strconv"
 )
@@ -86,7 +85,19 @@ func ambiguous(p []byte) bool {
 	}
 }
 
-// answered is told of an answer that net/http writes without having called the handler.
+// answer writes p, which net/http writes without having called the handler. Who wants to know how
+// much is told afterwards.
+func (c *conn) answer(p []byte) (int, error) {
+	if c.meter == nil {
+		c.answered(p)
+		return c.stream.Write(p)
+	}
+	n, err := c.stream.Write(p)
+	c.answered(p)
+	return n, err
+}
+
+// answered is told of such an answer.
 func (c *conn) answered(p []byte) {
 	if c.server.entry.Refused == nil || len(p) < len("HTTP/1.1 400") || !bytes.HasPrefix(p, []byte("HTTP/1.")) {
 		return
@@ -105,33 +116,9 @@ func (c *conn) refused(reason Reason, status int, err error) {
 		return
 	}
 	r := Refusal{Peer: c.raw.RemoteAddr(), Note: c.note, Reason: reason, Status: status, Err: err}
-	if c.proto.Load() != http2 {
+	if r.HTTP2 = c.proto.Load() == http2; !r.HTTP2 {
 		r.Line = c.first()
+		r.Traffic = c.traffic()
 	}
 	c.server.entry.Refused(r)
-}
-
-// Traffic is what a connection has carried.
-type Traffic struct {
-	// Served counts the requests of HTTP/1 that were answered before this one, what httpd logs
-	// as %k. HTTP/2 has none.
-	Served uint64
-	// In and Out are the bytes read from the network and written to it since the request before
-	// this one was answered, with what TLS adds; of HTTP/2, which has no such moment, since the
-	// connection came. What is in a buffer yet is not among them: until a handler has returned,
-	// Out lacks most of a short answer. The first byte of a request that comes early counts for the
-	// one before.
-	In, Out int64
-}
-
-// TrafficOf is what the connection that a request came over has carried; the zero Traffic when
-// ctx is not that of a request which a [Server] serves.
-func TrafficOf(ctx context.Context) Traffic {
-	c, ok := ctx.Value(connKey{}).(*conn)
-	if !ok {
-		return Traffic{}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Traffic{Served: c.served, In: c.wire.in.Load() - c.inThen, Out: c.wire.out.Load() - c.outThen}
 }

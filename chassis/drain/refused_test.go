@@ -2,6 +2,7 @@ package drain_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 )
@@ -190,6 +192,80 @@ func TestAClientThatBreaksTheRulesOfHTTP2IsTold(t *testing.T) {
 	}
 }
 
+func TestRequestsOfHTTP2ThatNeverReachAHandlerAreTold(t *testing.T) {
+	clean(t)
+	config, _ := certificate(t)
+	for what, o := range map[string]drain.Options{"in plain text": {H2C: true}, "with TLS": {TLS: config}} {
+		t.Run(what, func(t *testing.T) {
+			o, refusals := told(o)
+			s := serve(t, listen(t), &http.Server{Handler: named("s"), MaxHeaderBytes: 8 << 10}, o)
+			c := dial(t, s.addr)
+			if o.TLS != nil {
+				c = clientOn(t, tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}))
+			}
+			c.send(t, http2.ClientPreface)
+			framer := http2.NewFramer(c, c.r)
+			if err := framer.WriteSettings(); err != nil {
+				t.Fatal(err)
+			}
+			var block bytes.Buffer
+			encoder := hpack.NewEncoder(&block)
+			id := uint32(1)
+			ask := func(path string, fields ...string) {
+				t.Helper()
+				block.Reset()
+				all := append([]string{":method", "GET", ":scheme", "http", ":path", path, ":authority", "x"}, fields...)
+				for i := 0; i < len(all); i += 2 {
+					_ = encoder.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]}) // to a buffer
+				}
+				if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
+					t.Fatal(err)
+				}
+				id += 2
+			}
+			want := func(status int, err string) {
+				t.Helper()
+				r := wantRefusal(t, refusals, drain.ReasonRequest, status, "")
+				if !r.HTTP2 || r.Peer.String() != c.LocalAddr().String() || err != fmt.Sprint(r.Err) {
+					t.Errorf("refusal %+v, want %s", r, err)
+				}
+			}
+			var bomb []string // 20 kB of one that is within bounds
+			for range 10 {
+				bomb = append(bomb, "x-bomb", strings.Repeat("x", 2000))
+			}
+			for range 2 { // the second comes compressed
+				ask("/", bomb...)
+				want(431, "<nil>")
+				ask("/", "connection", "keep-alive")
+				want(400, `request header "Connection" is not valid in HTTP/2`)
+				ask("/", "te", "gzip")
+				want(400, `request header "TE" may only be "trailers" in HTTP/2`)
+			}
+			ask("no path")
+			want(0, "HTTP/2 error code 1 for stream 13")
+			ask("/", "x-bad", "\x00")
+			want(0, "HTTP/2 error code 1 for stream 15")
+			ask("/good")
+			for {
+				f, err := framer.ReadFrame()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, ok := f.(*http2.DataFrame); ok && d.StreamID == id-2 {
+					if string(d.Data()) != "s /good 0" {
+						t.Errorf("answer %q", d.Data())
+					}
+					break
+				}
+			}
+			if len(refusals) != 0 {
+				t.Errorf("also told of %+v", <-refusals)
+			}
+		})
+	}
+}
+
 // elsewhere has connections come from another address than they do.
 type elsewhere struct {
 	net.Listener
@@ -311,34 +387,6 @@ func TestWhoseRequestHasTwoLengthsIsDisconnected(t *testing.T) {
 	for range 2 {
 		kept.send(t, "POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc")
 		kept.want(t, "s / 3")
-	}
-}
-
-func TestTrafficIsCounted(t *testing.T) {
-	clean(t)
-	var got []drain.Traffic
-	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(io.Discard, r.Body)
-		got = append(got, drain.TrafficOf(r.Context()))
-	})
-	s := start(t, answer, drain.Options{})
-	c := dial(t, s.addr)
-	var sent []int
-	for _, request := range []string{get("/"), post("/second", 5000), get("/third")} {
-		c.send(t, request)
-		sent = append(sent, len(request))
-		if _, _, err := c.receive(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, n := range sent {
-		if got[i].Served != uint64(i) || got[i].In < int64(n)-1 || got[i].In > int64(n)+1 || got[i].Out < int64(len("HTTP/1.1 200 OK\r\n\r\n")) || got[i].Out > 200 {
-			t.Errorf("request %d of %d bytes: %+v", i, n, got[i])
-		}
-	}
-	if none := drain.TrafficOf(t.Context()); none != (drain.Traffic{}) {
-		t.Errorf("of no connection: %+v", none)
 	}
 }
 

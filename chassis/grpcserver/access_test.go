@@ -36,7 +36,7 @@ func TestStreamsHaveALineAtTheirStartWhereItIsAskedFor(t *testing.T) {
 
 func TestLinesTellWhatIsKnownOfACall(t *testing.T) {
 	h := start(t, options{settings: func(s *chassis.Settings) {
-		s.AccessLog.Format = `%v %h %{c}a %A %X "%r" %>s %{grpc_status}x %{failure}x "%{route}x" %{listener}x %{trace_id}x "%{X-Tenant}i" "%{Referer}i" "%{User-Agent}i" %{Host}i %{request_id}x`
+		s.AccessLog.Format = `%v %h %{c}a %A %k%I%O%S %X "%r" %>s %{grpc_status}x %{failure}x "%{route}x" %{listener}x %{trace_id}x "%{X-Tenant}i" "%{Referer}i" "%{User-Agent}i" %{Host}i %{request_id}x`
 		s.AccessLog.Exclude = []string{}
 	}}, &echo{
 		say: func(_ context.Context, text string) (string, error) {
@@ -76,10 +76,10 @@ func TestLinesTellWhatIsKnownOfACall(t *testing.T) {
 	}
 	const rest = ` grpc 0af7651916cd43dd8448eb211c80319c "a \"b\", c" "-" "tests grpc-go/`
 	for _, want := range []string{
-		`test 127.0.0.1 127.0.0.1 127.0.0.1 + "POST /test.Echo/Say HTTP/2.0" 200 0 - "/test.Echo/Say"` + rest,
-		`test 127.0.0.1 127.0.0.1 127.0.0.1 + "POST /test.Echo/Say HTTP/2.0" 200 3 400 "/test.Echo/Say"` + rest,
-		`test 127.0.0.1 127.0.0.1 127.0.0.1 X "POST /test.Echo/Count HTTP/2.0" 200 1 499 "/test.Echo/Count"` + rest,
-		`test 127.0.0.1 127.0.0.1 127.0.0.1 + "POST /grpc.health.v1.Health/Check HTTP/2.0" 200 0 - "/grpc.health.v1.Health/Check" grpc `,
+		`test 127.0.0.1 127.0.0.1 127.0.0.1 ---- + "POST /test.Echo/Say HTTP/2.0" 200 0 - "/test.Echo/Say"` + rest,
+		`test 127.0.0.1 127.0.0.1 127.0.0.1 ---- + "POST /test.Echo/Say HTTP/2.0" 200 3 400 "/test.Echo/Say"` + rest,
+		`test 127.0.0.1 127.0.0.1 127.0.0.1 ---- X "POST /test.Echo/Count HTTP/2.0" 200 1 499 "/test.Echo/Count"` + rest,
+		`test 127.0.0.1 127.0.0.1 127.0.0.1 ---- + "POST /grpc.health.v1.Health/Check HTTP/2.0" 200 0 - "/grpc.health.v1.Health/Check" grpc `,
 	} {
 		found := false
 		for _, line := range lines {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -312,5 +313,47 @@ func TestOneClientCannotTakeAllConnections(t *testing.T) {
 	}
 	if n := len(h.logged("refused")); n != 1 {
 		t.Errorf("%d refusals in the log", n)
+	}
+}
+
+// footprint is what the process holds: goroutines, and bytes of live heap.
+func footprint() (goroutines int, heap uint64) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return runtime.NumGoroutine(), m.HeapAlloc
+}
+
+// CVE-2019-9515: each SETTINGS wants an answer. It runs alone, to know what it costs.
+func TestAFloodOfSettingsDoesNotPileUp(t *testing.T) {
+	for what, reads := range map[string]bool{"from a client that reads": true, "from one that does not": false} {
+		t.Run(what, func(t *testing.T) {
+			h := start(t, options{grpc: grpcserver.Config{WriteTimeout: 500 * time.Millisecond}}, back())
+			a := h.attack()
+			most := 64 << 20
+			if reads {
+				most = 2 << 20 // 140,000 frames, each of which is answered
+				go func() { _, _ = io.Copy(io.Discard, a.conn) }()
+			}
+			goroutines, heap := footprint()
+			var flood bytes.Buffer
+			framer := http2.NewFramer(&flood, nil)
+			for i := 0; flood.Len() < 256<<10; i++ {
+				_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(1<<16 + i)}) // to a buffer
+			}
+			var end error
+			for sent := 0; sent < most && end == nil; sent += flood.Len() {
+				_, end = a.conn.Write(flood.Bytes())
+				if g, b := footprint(); g > goroutines+10 || b > heap+16<<20 {
+					t.Fatalf("after %d bytes there are %d goroutines and %d bytes of heap; there were %d and %d", sent, g, b, goroutines, heap)
+				}
+			}
+			if reads && end != nil || !reads && (end == nil || errors.Is(end, os.ErrDeadlineExceeded)) {
+				t.Errorf("the flood ended with %v", end)
+			}
+			if text, err := h.say(t.Context(), "hello"); !strings.HasSuffix(text, "hello") || err != nil {
+				t.Errorf("others are answered %q, %v", text, err)
+			}
+		})
 	}
 }

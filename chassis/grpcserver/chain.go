@@ -179,12 +179,12 @@ func (cl *call) end(method string, stream bool, err error) error {
 // record is what an access line tells of the call itself.
 func (cl *call) record(method string) accesslog.Record {
 	rec := accesslog.Record{
-		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Conn: accesslog.ConnKept, Server: cl.chain.service.Name(),
+		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Reused: -1, Conn: accesslog.ConnKept, Server: cl.chain.service.Name(),
 		Peer: cl.Peer, Client: cl.Client,
 		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
 	}
 	if cl.peer != nil {
-		rec.Local = addrPort(cl.peer.LocalAddr)
+		rec.Local = acl.AddrPort(cl.peer.LocalAddr)
 	}
 	return rec
 }

@@ -2,8 +2,8 @@ package grpcserver
 
 import (
 	"net"
-	"net/netip"
 
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
@@ -24,7 +24,7 @@ func (cl *call) locate(method string) {
 	if c.forwarded != "" && from.Trusted() {
 		named = cl.md[c.forwarded]
 	}
-	cl.Peer, cl.Trusted = addrPort(remote), from.Trusted()
+	cl.Peer, cl.Trusted = acl.AddrPort(remote), from.Trusted()
 	if cl.Client, cl.verdict = c.guard.Check(from, named, method); !cl.verdict.Allowed() {
 		c.counts.RefuseRequest(kpi.DeniedRequest)
 	}
@@ -36,17 +36,4 @@ func (cl *call) admit() error {
 		return nil
 	}
 	return failure.Forbidden.With("client", cl.Client.String()).With("verdict", cl.verdict.String())
-}
-
-// addrPort is an address in its canonical form, the zero AddrPort for unix sockets.
-func addrPort(a net.Addr) netip.AddrPort {
-	var ap netip.AddrPort
-	switch a := a.(type) {
-	case *net.TCPAddr:
-		ap = a.AddrPort()
-	case nil:
-	default:
-		ap, _ = netip.ParseAddrPort(a.String()) // one without a port is none
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -21,10 +21,10 @@ var differences = []difference{
 	{"target ftp://.*", append([]string{"%V", "%{Host}i"}, answer...), "httpd serves nothing but its own scheme"},
 	{"a long target", answer, "its file system has no names of that length"},
 	{"a target above the cap", append([]string{"%r", "%U"}, answer...), "targets are cut at 4096 bytes; httpd's file system has no names of that length"},
-	{"a target above httpd's limit", append([]string{"%r", "%U", "%m", "%q", "%H", "%{X-Case}i", "%%%{X-Case}i", "%{Host}i", "%X", "%V"}, answer...), "httpd reads 8190 bytes of a request line and no more"},
+	{"a target above httpd's limit", append([]string{"%r", "%U", "%m", "%q", "%H", "%{X-Case}i", "%%%{X-Case}i", "%{Host}i", "%X", "%V", "%I"}, answer...), "httpd reads 8190 bytes of a request line and no more"},
 	{"target HTTP://.*", []string{"%{Host}i"}, "httpd writes the host of the target as the Host header, in lower case"},
 	{"host ", []string{"%{Host}i"}, "net/http does not tell an empty Host header from none"},
-	{"a header above httpd's limit", append([]string{"%{Host}i", "%X"}, answer...), "httpd reads 8190 bytes of a header line and no more"},
+	{"a header above httpd's limit", append([]string{"%{Host}i", "%X", "%I"}, answer...), "httpd reads 8190 bytes of a header line and no more"},
 	{"a referer above the cap", []string{"%{Referer}i"}, "it is cut at 2048 bytes"},
 	{"method AB+", []string{"%r", "%m"}, "methods are cut at 32 bytes"},
 	{"method TRACE", answer, "httpd refuses the method before it asks for a user"},
@@ -34,9 +34,10 @@ var differences = []difference{
 	{"a user where none is asked for", []string{"%u"}, "the chassis cannot know whether a handler looks at the user, and logs who the client says it is"},
 	{"range (bytes=2-1|bytes=x|lines=1-2|bytes=-0)( of a HEAD)?", answer, "httpd ignores ranges that it does not understand, net/http refuses them"},
 	{"range bytes=(5-|9-10)( of a HEAD)?", []string{"%{Content-Type}o"}, "httpd's error page is HTML"},
-	{"a bare line feed", append([]string{"%{Referer}i", "%{x-MULTI}i", "%{Host}i", "%X"}, answer...), "net/http takes a line feed for the end of a line, as RFC 9112 allows"},
+	{"a bare line feed", append([]string{"%{Referer}i", "%{x-MULTI}i", "%{Host}i", "%X", "%I"}, answer...), "net/http takes a line feed for the end of a line, as RFC 9112 allows"},
 	{"two cookie lines", []string{"%{theme}C"}, "httpd finds no cookie but in the first line"},
 	{"(request [1-9] of .*|HTTP/1.0, not kept alive|closed in capitals)", []string{"%k"}, "httpd counts a request that closes the connection as if it were the one before; its manual says otherwise"},
+	{"length and coding", []string{"%I"}, "httpd does not read the body of a request with two lengths to its end"},
 }
 
 // told are the fields that the line of a request has which never reached a handler: who, and what stood

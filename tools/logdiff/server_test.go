@@ -25,6 +25,7 @@ var fields = []string{
 	"%h", "%a", "%{c}a", "%A", "%l", "%u", "%r", "%m", "%U", "%q", "%H", "%s", "%>s", "%b", "%B", "%X", "%k", "%v", "%V",
 	"%{X-Case}i", "%{Referer}i", "%{User-Agent}i", "%{Accept}i", "%{x-MULTI}i", "%{Host}i", "%{Content-Type}i", "%{theme}C",
 	"%{Content-Type}o", "%{X-Answer}o", "%400,404{Referer}i", "%!200,206{User-Agent}i", "%%%{X-Case}i",
+	"%I", "%O", "%S",
 }
 
 // logFormat has each field in quotes, which text in it never has without a backslash.

@@ -59,6 +59,8 @@ func Peers(bin string, protocol Protocol, features bool) []Peer {
 			like(Bare+floor, own(bin, protocol, "ours")),
 			own(bin, protocol, "ours, no heap floor", "-heap_floor=4MiB"),
 			like(Bare+floor, own(bin, protocol, "ours, no access log", "-access_log.path=off")),
+			like("ours", own(bin, protocol, "ours, flight recorder", "-admin.addr=127.0.0.1:0", "-admin.flight_recorder")),
+			like("ours", own(bin, protocol, "ours, %I %O in the log", "-access_log.format=%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %I %O")),
 			classic(bin, "naive", "naived", "http"),
 			classic(bin, "naive, no access log", "naived", "nolog"),
 			classic(bin, "chi+sentry+otel", "core", "chi"),

@@ -17,12 +17,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"text/template"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
-	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/front"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench/target"
 )
 
@@ -38,79 +37,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const haproxyConfig = `
-global
-	maxconn 1000
-	stats socket {{.Dir}}/haproxy.sock mode 600
-defaults
-	mode http
-	timeout connect 5s
-	timeout client 30s
-	timeout server 30s
-	retries 0
-	http-reuse always
-frontend front
-	bind 127.0.0.1:{{.Port}}
-	default_backend service
-backend service
-	server one {{.Service}} maxconn 64 pool-max-conn 64
-`
-
-const nginxConfig = `
-daemon off;
-master_process off;
-pid {{.Dir}}/nginx.pid;
-error_log {{.Dir}}/error.log warn;
-events { worker_connections 512; }
-http {
-	access_log off;
-	client_body_temp_path {{.Dir}}/body;
-	proxy_temp_path {{.Dir}}/proxy;
-	fastcgi_temp_path {{.Dir}}/fastcgi;
-	uwsgi_temp_path {{.Dir}}/uwsgi;
-	scgi_temp_path {{.Dir}}/scgi;
-	upstream service { server {{.Service}} max_fails=0; keepalive 64; }
-	server {
-		listen 127.0.0.1:{{.Port}};
-		location / {
-			proxy_pass http://service;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_next_upstream off;
-		}
-	}
-}
-`
-
 func TestAProxyNoticesNothingOfAReload(t *testing.T) {
-	for name, proxy := range map[string]struct {
-		config string
-		args   func(file string) []string
-	}{
-		"haproxy": {haproxyConfig, func(file string) []string { return []string{"-db", "-f", file} }},
-		"nginx":   {nginxConfig, func(file string) []string { return []string{"-c", file} }},
+	for name, proxy := range map[string]front.Proxy{
+		"haproxy": {Program: "haproxy", Mode: "http", Server: "maxconn 64 pool-max-conn 64"},
+		"nginx":   {Program: "nginx", Mode: "http"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			program := need.Program(t, name, name)
 			dir, err := os.MkdirTemp("/tmp", "proxy") // short: sockets are in it
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			service, run := startService(t, dir)
-			port := freePort(t)
-			file := filepath.Join(dir, "config")
-			var text strings.Builder
-			if err := template.Must(template.New("").Parse(proxy.config)).Execute(&text, map[string]string{"Dir": dir, "Port": port, "Service": service}); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			output := start(t, exec.Command(program, proxy.args(file)...), filepath.Join(dir, "output"))
-			url := "http://127.0.0.1:" + port + "/work"
-			await(t, func() error { return ask(url) }, output)
+			url := "http://" + proxy.Start(t, service) + "/work"
 
 			stop := make(chan struct{})
 			counts := load(url, stop)
