@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -18,6 +19,10 @@ const (
 	// no byte of it: its bufio.Reader has 4096, and asks for what it has not filled. Any other
 	// length means that it keeps a beginning, which could not be handed over. A test pins it.
 	emptyRead = 4096
+	// begins is which deadline for reading, after an answer, net/http sets when it has bytes of the next
+	// request: they may have come with the one before, so that nothing is read for them. The first is for
+	// the wait. A test pins it.
+	begins = 2
 	// lingerFor is how long a connection that is closed in a drain goes on being read: closing
 	// with unread bytes sends a reset, which can overtake the answer. net/http has the same.
 	lingerFor = 500 * time.Millisecond
@@ -80,6 +85,7 @@ type conn struct {
 	// movable: another process can go on with it.
 	movable bool
 	proto   atomic.Int32
+	steps   atomic.Int32         // how often a deadline for reading was set since it was idle
 	patient atomic.Bool          // adopted, and nothing read: the idle timeout counts, not the header timeout
 	ctx     context.Context      // of the connection; set before it is read from
 	secured *tls.ConnectionState // set by the handshake, in the first Read
@@ -137,6 +143,7 @@ func own(c net.Conn) *conn {
 // wrap makes a conn of raw.
 func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 	c := &conn{server: s, clean: true}
+	c.steps.Store(math.MinInt32) // never idle yet
 	if p, ok := raw.(promised); ok {
 		raw, c.note, c.taken = p.Conn, p.note, p.taken
 	}
@@ -259,6 +266,9 @@ func (c *conn) enter(p []byte) error {
 	c.aside = len(p) == 1
 	if !c.handled && !c.aside && c.whole && !c.follows(p) {
 		c.whole = false // net/http has moved what it has not looked at to the beginning
+	}
+	if c.steps.Load() >= begins {
+		c.clean = false
 	}
 	if c.clean && !c.aside {
 		if o := c.server.order.Load(); o != nil && c.decide(o, time.Now()) {
@@ -384,6 +394,7 @@ func (c *conn) wake(o *order, now time.Time) {
 // idle is told by net/http: an answer is done, or with HTTP/2 the last stream.
 func (c *conn) idle() {
 	c.settle()
+	c.steps.Store(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clean = c.proto.Load() != http2
@@ -417,6 +428,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.wire.SetWriteDeadline(t) }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
+	c.steps.Add(1)
 	if c.patient.Load() {
 		return nil
 	}

@@ -49,6 +49,32 @@ func TestAPipelinedRequestWhoseBodyIsYetToComeIsNotGivenAway(t *testing.T) {
 	drained(t, done)
 }
 
+func TestAPipelinedRequestOfWhichAWholeLineHasComeIsNotGivenAway(t *testing.T) {
+	clean(t)
+	for _, came := range []string{"GET /second HTTP/1.1\r\n", "GET /second HTTP/1.1\r\nHost: x\r\n", "GET /sec", "GE"} {
+		s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }), drain.Options{})
+		c := dial(t, s.addr)
+		whole := get("/second")
+		c.send(t, get("/first")+came)
+		c.want(t, "/first")
+		given := make(chan bool, 8)
+		done := draining(t, s, drain.Leave{Min: 10 * time.Second, Give: func(syscall.Conn, []byte) error {
+			given <- true
+			return nil
+		}})
+		until(t, "the drain looks for what is idle", func() bool { return s.Draining() })
+		select {
+		case <-given:
+			t.Fatalf("it was given away after %q", came)
+		case <-time.After(20 * drain.ScanEvery): // many looks
+		}
+		c.send(t, whole[len(came):])
+		c.want(t, "/second")
+		<-given
+		drained(t, done)
+	}
+}
+
 func TestAPipelinedRequestThatTakesLongIsNotDisturbed(t *testing.T) {
 	clean(t)
 	begun, release := make(chan bool), make(chan bool)
