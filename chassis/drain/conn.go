@@ -264,7 +264,7 @@ func (c *conn) enter(p []byte) error {
 	}
 	c.empty = !c.begun || len(p) == emptyRead
 	c.aside = len(p) == 1
-	if !c.handled && !c.aside && c.whole && !c.follows(p) {
+	if !c.aside && !c.handled && c.whole && !c.follows(p) {
 		c.whole = false // net/http has moved what it has not looked at to the beginning
 	}
 	if c.steps.Load() >= begins {
