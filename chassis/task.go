@@ -19,9 +19,15 @@ import (
 // the rest of the drain's time to return. An error that f returns before that, or a panic,
 // ends the service: background work that has died unnoticed is worse than a restart. A nil
 // return just ends the work. Once the drain has begun f is not started any more.
+//
+// At most 1,024 pieces of work wait or run at a time; one more panics, in the caller. What comes
+// with requests is for a queue, which turns away what is too much: see [Service.Queue].
 func (s *Service) Go(name string, f func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.waiting)+s.tasks.count() >= maxWork {
+		panic(fmt.Sprintf("chassis: background work %q: %d pieces of it wait or run already; what comes with requests is for a queue (Service.Queue)", name, maxWork))
+	}
 	switch {
 	case s.world.Dry:
 	case s.state <= StateSetup:
@@ -30,6 +36,9 @@ func (s *Service) Go(name string, f func(ctx context.Context) error) {
 		s.tasks.start(s, name, f)
 	}
 }
+
+// maxWork bounds the background work of a service. One that is written as meant has a handful.
+const maxWork = 1024
 
 // tasks is the background work under way.
 type tasks struct {
@@ -62,6 +71,12 @@ func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
 			s.log.Warn("background work ended with an error", zap.Error(err))
 		}
 	})
+}
+
+func (t *tasks) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.running)
 }
 
 func (t *tasks) finished(id int) {

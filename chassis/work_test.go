@@ -100,6 +100,40 @@ func TestBackgroundWorkMayJustEnd(t *testing.T) {
 	h.stop()
 }
 
+func TestBackgroundWorkIsBounded(t *testing.T) {
+	const limit = 1024
+	forever := func(ctx context.Context) error { <-ctx.Done(); return nil }
+	panicked := func(s *chassis.Service) (v any) {
+		defer func() { v = recover() }()
+		s.Go("one more", forever)
+		return nil
+	}
+	want := `chassis: background work "one more": 1024 pieces of it wait or run already; what comes with requests is for a queue (Service.Queue)`
+	h := start(t, options{}, func(_ context.Context, s *chassis.Service, c conf) error {
+		for i := range limit {
+			s.Go(fmt.Sprint("early ", i), forever)
+		}
+		if v := panicked(s); v != want {
+			t.Errorf("with as many waiting: panicked with %v, want %s", v, want)
+		}
+		return s.HTTP("http", c.HTTP, routes(nil))
+	})
+	if v := panicked(h.s); v != want {
+		t.Errorf("with as many running: panicked with %v, want %s", v, want)
+	}
+	h.stop()
+}
+
+func TestBackgroundWorkThatHasEndedMakesRoom(t *testing.T) {
+	h := start(t, options{}, serve(nil))
+	for i := range 3000 {
+		done := make(chan struct{})
+		h.s.Go(fmt.Sprint(i), func(context.Context) error { close(done); return nil })
+		<-done
+	}
+	h.stop()
+}
+
 func TestBackgroundWorkThatFailsInTheDrain(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error // nil panics

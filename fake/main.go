@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/drain"
 )
 
 // Main runs a network fake of spec as a program and exits the process. It is the whole main
@@ -110,7 +111,7 @@ func serve[C any](ctx context.Context, spec chassis.Spec[C], o Options[C], fl *f
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	served := make(chan error, 1)
-	go func() { served <- control.Serve(l) }()
+	go func() { served <- control.Serve(drain.NewGate(l, drain.Entry{MaxConns: controlConns})) }()
 	defer control.Close()
 	line, err := json.Marshal(ready{true, f.name, f.Listeners(), l.Addr().String(), os.Getpid()})
 	if err != nil {
@@ -136,6 +137,9 @@ func serve[C any](ctx context.Context, spec chassis.Spec[C], o Options[C], fl *f
 	}
 	return nil
 }
+
+// controlConns bounds the connections of the control plane; more wait.
+const controlConns = 256
 
 // flags are those of a fake's program.
 type flags struct {

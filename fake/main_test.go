@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/fake"
@@ -83,6 +84,37 @@ func TestTheProgramMayStayWhenItsInputIsClosed(t *testing.T) {
 	p.cancel()
 	if code := <-p.code; code != 0 || !strings.Contains(p.stderr.String(), `"msg":"closed"`) {
 		t.Errorf("exit code %d: %s", code, &p.stderr)
+	}
+}
+
+func TestTheControlPlaneServesSoManyConnectionsAtATimeAndNoMore(t *testing.T) {
+	const limit = 256
+	p := run(t, fake.Options[config]{})
+	var open []net.Conn
+	for range limit {
+		c, err := net.Dial("tcp", p.ready.Control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		open = append(open, c)
+	}
+	ask := func(patience time.Duration) error {
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		res, err := client.Get("http://" + p.ready.Control + "/clock")
+		if err == nil {
+			err = res.Body.Close()
+		}
+		return err
+	}
+	if err := ask(100 * time.Millisecond); err == nil {
+		t.Errorf("with %d connections open another one was served", limit)
+	}
+	for _, c := range open[:2] { // one may be taken by who has given up
+		_ = c.Close()
+	}
+	if err := ask(20 * time.Second); err != nil {
+		t.Errorf("after two were closed: %v", err)
 	}
 }
 

@@ -39,6 +39,9 @@ type Link struct {
 	last    atomic.Uint64 // ID of a question
 	// counting is held from when a snapshot is made until it is sent: a later one counts more.
 	counting sync.Mutex
+	// asked is set while somebody waits for counting in order to answer the supervisor: questions that
+	// come meanwhile have the same answer. Each would hold a goroutine while a count hangs.
+	asked atomic.Bool
 
 	mu       sync.Mutex
 	up       *channel // to the supervisor; nil while there is none
@@ -269,7 +272,9 @@ func (l *Link) received(m message, files []*os.File) {
 		l.mu.Unlock()
 		l.order(Order{Stop: true})
 	case kindSnapshot:
-		go l.count()
+		if l.asked.CompareAndSwap(false, true) {
+			go l.count()
+		}
 	case kindCarry:
 		go l.carryOn(m.Snapshots)
 	}
@@ -424,6 +429,7 @@ func (l *Link) Gather(ctx context.Context, count func() []byte) ([]Snapshot, *St
 func (l *Link) count() {
 	l.counting.Lock()
 	defer l.counting.Unlock()
+	l.asked.Store(false) // who asks from here on may want to know what this does not count
 	l.mu.Lock()
 	snapshot, finished := l.counter.Snapshot, l.finished
 	l.mu.Unlock()

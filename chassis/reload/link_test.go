@@ -202,6 +202,43 @@ func TestAWorkerAnswersForItsCounts(t *testing.T) {
 	}
 }
 
+func TestACountThatHangsHoldsOneMoreGoroutineHoweverOftenItIsAskedFor(t *testing.T) {
+	l, down := linked(t, "")
+	began, release := make(chan struct{}, 100), make(chan struct{})
+	go func() {
+		_ = l.Hello("v", Limits{}, Counter{
+			Snapshot: func() ([]byte, error) { began <- struct{}{}; <-release; return []byte("9"), nil },
+			Carry:    func(s []Snapshot) ([]byte, error) { return s[0].Data, nil },
+		}, nil)
+	}()
+	hear(t, down, kindHello)
+	ask := func(times int) {
+		for range times {
+			must(t, down.send(message{Kind: kindSnapshot}))
+		}
+		// The worker hears one message after another, so when it answers this one it has heard all.
+		must(t, down.send(message{Kind: kindCarry, Snapshots: []Snapshot{{Worker: 1, Data: []byte("1")}}}))
+		hear(t, down, kindCarry)
+	}
+	ask(1)
+	<-began
+	ask(50)
+	for range 2 { // the one that hangs, and one for all who asked meanwhile
+		release <- struct{}{}
+		hear(t, down, kindSnapshot)
+	}
+	<-began
+	ask(1) // whoever waited has counted, so this one is new
+	<-began
+	release <- struct{}{}
+	hear(t, down, kindSnapshot)
+	ask(0)
+	if n := len(began); n != 0 {
+		t.Errorf("%d more counts have begun", n)
+		close(release)
+	}
+}
+
 func TestANewSupervisorIsToldWhatTheWorkerServes(t *testing.T) {
 	dir := shortDir(t)
 	l, down := linked(t, dir)

@@ -22,7 +22,7 @@ func repository(t *testing.T) string {
 
 func TestEachCheckFailsUntilItHasWrittenWhatItCompares(t *testing.T) {
 	root := repository(t)
-	for _, args := range [][]string{{"api"}, {"deps"}, {"docsync"}, {"coverage", filepath.Join(root, "a.out")}} {
+	for _, args := range [][]string{{"api"}, {"deps"}, {"docsync"}, {"spawn"}, {"coverage", filepath.Join(root, "a.out")}} {
 		t.Run(args[0], func(t *testing.T) {
 			var stderr bytes.Buffer
 			if code := run(t.Context(), root, args, &stderr); code != 1 || !strings.Contains(stderr.String(), "house "+args[0]+": ") {
