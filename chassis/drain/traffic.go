@@ -57,6 +57,10 @@ func (c *conn) settle() {
 	}
 	c.mu.Lock()
 	f := c.meter.sent
+	if f == nil && c.closed { // its handler may be about to ask
+		c.mu.Unlock()
+		return
+	}
 	t := c.meter.traffic(c.wire.out.Load())
 	c.meter.next(c.wire.out.Load())
 	c.mu.Unlock()
