@@ -154,6 +154,7 @@ func (ex *exchange) record(r *http.Request) accesslog.Record {
 	rec := accesslog.Record{
 		Peer: ex.origin.Peer, Client: ex.origin.Client, Start: ex.start, Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Server: e.service.name,
 		Request: r.Header, Route: ex.Route, RequestID: ex.ID, TraceID: ex.Trace.TraceID, Listener: e.name,
+		QueueWait: ex.waited,
 	}
 	if r.Header["Authorization"] != nil {
 		var given bool

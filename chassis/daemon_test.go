@@ -149,7 +149,7 @@ func TestADaemonDescribesItself(t *testing.T) {
 		d.Listeners[0].Addr != "127.0.0.1:8099" || !slices.Equal(d.Listeners[0].Routes, []string{"GET /motto"}) {
 		t.Errorf("listeners %+v", d.Listeners)
 	}
-	if want := []chassis.QueueDescription{{Name: "bots", Workers: 2, Capacity: 64}}; !slices.Equal(d.Queues, want) {
+	if want := []chassis.QueueDescription{{Name: "bots", Workers: 2, Capacity: 64}, {Name: "http", Workers: 1000, Capacity: 1000}}; !slices.Equal(d.Queues, want) {
 		t.Errorf("queues %+v", d.Queues)
 	}
 	metrics := map[string]chassis.MetricDescription{}
@@ -183,6 +183,7 @@ func TestADaemonDescribesItself(t *testing.T) {
 
 func TestADescriptionHasNoNulls(t *testing.T) {
 	bare := game(func(_ context.Context, s *chassis.Service, c gameConf) error {
+		c.HTTP.Admission.Workers = -1
 		return s.HTTP("http", c.HTTP, chassis.NewRouter())
 	})
 	got := runDaemon(t.Context(), bare, nil, "-describe")

@@ -29,10 +29,12 @@ type exchange struct {
 	failed   *failure.Error // what was answered instead of a result
 	body     *body          // of the request, when it has one
 	start    time.Time
-	metrics  *kpi.Route // that the router has found for it
-	refused  int32      // status by which the router's mux has refused it
+	waited   time.Duration // until it was admitted
+	metrics  *kpi.Route    // that the router has found for it
+	refused  int32         // status by which the router's mux has refused it
 	id       [request.IDLen]byte
 	gated    bool // its router has seen it
+	entered  bool // it was admitted
 	matched  bool // a pattern of its router
 	aborted  bool // the answer was cut off
 	streams  bool // it takes as long as the caller listens

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
@@ -33,7 +34,8 @@ import (
 // which listener could not be opened and why.
 func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	cfg.SetDefaults()
-	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
+	cfg.Admission.SetDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate(), cfg.Admission.Validate()); err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	tlsConfig, err := s.TLS(name, cfg.TLS, "h2", "http/1.1")
@@ -45,6 +47,10 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	e := &endpoint{service: s, name: name, cfg: cfg, guard: guard, inner: h, counts: s.metrics.Listener(name), inFlight: s.metrics.InFlight(name)}
+	e.call = func(w http.ResponseWriter, r *http.Request) error {
+		e.inner.ServeHTTP(w, r)
+		return nil
+	}
 	e.exchanges.New = func() any { return new(exchange) }
 	e.router, _ = h.(*Router)
 	e.handler = e.dress(http.HandlerFunc(e.answer))
@@ -71,7 +77,13 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 			e.showRoutes(routes())
 		}
 	})
-	return s.Serve(name, protocol, cfg.Addr, e, routes)
+	if err := s.Serve(name, protocol, cfg.Addr, e, routes); err != nil {
+		return err
+	}
+	if e.queue, err = s.Admission(name, cfg.Admission); err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
+	return nil
 }
 
 // endpoint is one HTTP listener.
@@ -81,7 +93,10 @@ type endpoint struct {
 	cfg     HTTPConfig
 	guard   *acl.Guard
 	counts  *kpi.Listener
+	queue   *queue.Queue // that requests pass; nil if there is none
 	inner   http.Handler // as handed in
+	adopted route        // that inner is when it is no router
+	call    Handler      // inner
 	router  *Router      // inner, when it is one
 	handler http.Handler // answer, with CORS and compression around it
 	server  *drain.Server
@@ -216,13 +231,12 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	// An adopted handler is one route.
 	ex.Route = "/"
-	limited, done := ex.limit(r, new(route))
+	limited, done := ex.limit(r, &e.adopted)
 	defer done()
-	if err := ex.intercept(limited, ex.Route); err != nil {
+	if err := ex.serve(w, limited, &e.adopted, ex.Route, e.call); err != nil {
 		ex.fail(w, limited, err)
 		return
 	}
-	e.inner.ServeHTTP(w, limited)
 	if limited.Pattern != "" && ex.Route == "/" {
 		ex.Route = limited.Pattern // of the http.ServeMux that it is
 	}

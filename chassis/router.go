@@ -9,6 +9,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
 )
 
 // Handler answers a request or returns why it cannot. An error is answered, logged and counted
@@ -28,6 +29,7 @@ type Router struct {
 	routes     []string
 	middleware []func(http.Handler) http.Handler
 	handler    http.Handler // route, with the middleware around it
+	tenant     func(*http.Request) string
 	page       func(http.ResponseWriter, *http.Request, failure.Problem) bool
 }
 
@@ -45,6 +47,8 @@ type route struct {
 	streams bool
 	maxBody config.Size
 	timeout time.Duration
+	queue   *queue.Queue // nil: the listener's
+	class   queue.Class
 	seen    atomic.Pointer[observer]
 }
 
@@ -103,11 +107,7 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 		ex.metrics = options.observer(ex, r.Method)
 		r, done := ex.limit(r, options)
 		defer done()
-		err := ex.intercept(r, pattern)
-		if err == nil {
-			err = h(w, r)
-		}
-		if err != nil {
+		if err := ex.serve(w, r, options, pattern, h); err != nil {
 			ex.fail(w, r, err)
 		}
 	})

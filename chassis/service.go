@@ -112,18 +112,26 @@ func (s *Service) Check(name string, f func(context.Context) error) {
 // when the service ends. Limits that make no sense, and a name that is taken, panic: they are
 // written in the code.
 func (s *Service) Queue(name string, limits queue.Limits) *queue.Queue {
-	q, err := queue.New(name, limits, queue.Options{Clock: s.world.Clock, OnError: func(err error) { s.workFailed(name, err) }})
+	q, err := s.openQueue(name, limits, false, (*queue.Queue).Close)
 	if err != nil {
 		panic(fmt.Sprintf("chassis: %v", err))
+	}
+	return q
+}
+
+func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end func(*queue.Queue, context.Context) error) (*queue.Queue, error) {
+	q, err := queue.New(name, limits, queue.Options{Clock: s.world.Clock, OnError: func(err error) { s.workFailed(name, err) }, Dark: dark})
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.ContainsFunc(s.queues, func(q *queue.Queue) bool { return q.Stats().Name == name }) {
-		panic(fmt.Sprintf("chassis: there is a queue %q already", name))
+		return nil, fmt.Errorf("there is a queue %q already", name)
 	}
 	s.queues = append(s.queues, q)
-	s.opened = append(s.opened, closer{"queue " + name, q.Close})
-	return q
+	s.opened = append(s.opened, closer{"queue " + name, func(ctx context.Context) error { return end(q, ctx) }})
+	return q, nil
 }
 
 // workFailed logs what came of submitted work that nobody waits for.

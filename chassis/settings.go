@@ -160,6 +160,9 @@ type HTTPConfig struct {
 	// ACL says which proxies are trusted to name the client, and who may call.
 	ACL acl.Config `config:"acl"`
 
+	// Admission bounds how many requests are answered and wait at a time.
+	Admission AdmissionConfig `config:"admission"`
+
 	MaxConns int `config:"max_conns" doc:"connections open at a time"`
 	// MaxConnsPerClient counts an IPv6 network of 64 bits as one client. Loopback and unix sockets
 	// are exempt: there stand proxies, each of which brings many clients, and who is on the machine

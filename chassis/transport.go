@@ -55,7 +55,7 @@ func (s *Service) Intercept(ctx context.Context, call Call) error {
 // is [failure.CallerLeft], whatever code it has: nobody waits for the answer, and nothing of
 // the service is wrong. When it was not, such an error without a code is unclassified.
 func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) {
-	f := classify(ctx, err)
+	f := classify(ctx, err, s.ids.Float64)
 	id := failure.NewID(s.world.Rand)
 	code := f.Code()
 	s.failures.Add(code)
@@ -83,7 +83,7 @@ func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) 
 
 // classify is failure.From with what the chassis knows beyond package failure: the request's
 // context, and queues.
-func classify(ctx context.Context, err error) *failure.Error {
+func classify(ctx context.Context, err error, spread func() float64) *failure.Error {
 	if err == nil {
 		err = errors.New("a failure without an error")
 	}
@@ -101,13 +101,15 @@ func classify(ctx context.Context, err error) *failure.Error {
 		return failure.Unclassified.Wrap(err)
 	}
 	if r, ok := errors.AsType[*queue.Rejected](err); ok {
-		return rejected(r, err)
+		return rejected(r, err, spread())
 	}
 	return f
 }
 
 // rejected gives a queue's rejection, which err tells of, the failure code for its reason.
-func rejected(r *queue.Rejected, err error) *failure.Error {
+// spread, from 0 to 1, is how much later than it could be one is told to come again: all who are told
+// the same come back at the same moment.
+func rejected(r *queue.Rejected, err error, spread float64) *failure.Error {
 	switch r.Reason {
 	case queue.Draining:
 		return failure.Draining.Wrap(err)
@@ -120,7 +122,7 @@ func rejected(r *queue.Rejected, err error) *failure.Error {
 	}
 	f := code.Wrap(err)
 	if r.RetryAfter > 0 {
-		f = f.After(r.RetryAfter)
+		f = f.After(r.RetryAfter + time.Duration(float64(r.RetryAfter)*spread))
 	}
 	return f
 }

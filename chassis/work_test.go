@@ -269,7 +269,7 @@ func TestQueuesAreBoundedCountedAndDrained(t *testing.T) {
 	h.wantMetric(0, "queue_rejected_total", "queue", "bots", "reason", "draining", "class", "sheddable")
 	h.wantMetric(1, "failure_total", "code", "503")
 	d, err := h.s.Description()
-	if want := []chassis.QueueDescription{{Name: "bots", Workers: 1, Capacity: 1}}; err != nil || !slices.Equal(d.Queues, want) {
+	if want := []chassis.QueueDescription{{Name: "bots", Workers: 1, Capacity: 1}, {Name: "http", Workers: 1000, Capacity: 1000}}; err != nil || !slices.Equal(d.Queues, want) {
 		t.Errorf("described %v, %v", d.Queues, err)
 	}
 	if page := h.admin("/status").body; !strings.Contains(page, "<td>bots</td>") || !strings.Contains(page, "width:100%") {

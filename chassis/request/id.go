@@ -63,6 +63,13 @@ func (s *Source) take(b []byte) {
 	_, _ = s.rand.Read(b) // it has no errors
 }
 
+// Float64 is a random number from 0 up to 1, for those who need one beside ids.
+func (s *Source) Float64() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return float64(s.rand.Uint64()>>11) / (1 << 53)
+}
+
 // PutID writes an id, as [NewID] makes them, to id.
 func (s *Source) PutID(id *[IDLen]byte, now time.Time) {
 	var random [10]byte

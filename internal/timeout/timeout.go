@@ -82,7 +82,20 @@ func (c *Context) Deadline() (time.Time, bool) {
 func (c *Context) Done() <-chan struct{} { return c.ask().Done() }
 
 // Err implements [context.Context].
-func (c *Context) Err() error { return c.ask().Err() }
+func (c *Context) Err() error {
+	c.mu.Lock()
+	whole, due := c.whole, c.due
+	c.mu.Unlock()
+	switch {
+	case whole != nil:
+		return whole.Err()
+	case c.Parent.Err() != nil:
+		return c.Parent.Err()
+	case due != 0 && time.Since(epoch) >= due:
+		return context.DeadlineExceeded
+	}
+	return nil
+}
 
 // Value implements [context.Context]. Asked by package context for the context that Done is of, it
 // must answer with the same, or each context made of this one would need a goroutine.

@@ -34,6 +34,21 @@ func TestItEndsAtItsDeadlineWithItsParentOrWhenReleased(t *testing.T) {
 			t.Error("the parent has lost something")
 		}
 
+		// Err alone waits for nothing.
+		c = &timeout.Context{Parent: context.WithoutCancel(parent)}
+		c.Bound(time.Second)
+		if c.Err() != nil {
+			t.Errorf("at once: %v", c.Err())
+		}
+		time.Sleep(time.Second) // virtual
+		if c.Err() != context.DeadlineExceeded {
+			t.Errorf("at its deadline: %v", c.Err())
+		}
+		c = &timeout.Context{Parent: parent}
+		if c.Err() != nil {
+			t.Errorf("without a deadline: %v", c.Err())
+		}
+
 		for name, end := range map[string]func(c *timeout.Context){"parent": func(*timeout.Context) { leave() }, "release": (*timeout.Context).Release} {
 			c := &timeout.Context{Parent: parent}
 			c.Bound(time.Hour)

@@ -120,6 +120,7 @@ func featuresOf(protocol Protocol) []feature {
 		)
 	}
 	return append(list,
+		feature{"admission", "-http.admission.workers=-1", ""},
 		feature{"id, trace and deadline in the context", "-http.bare_context", ""},
 		feature{"access rules", "", "-http.acl.allow=127.0.0.0/8,10.0.0.0/8"},
 		feature{"compression", "", "-http.compress"},

@@ -1,0 +1,139 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
+)
+
+// AdmissionConfig bounds what a listener does at a time: a [queue.Queue] that every request passes
+// before its handler is called and its body read, streams excepted. A zero field means its default.
+//
+// The defaults keep a service from growing without a bound, and no more: what a service can do at a
+// time is not known here. docs/overload.md tells how to find out.
+type AdmissionConfig struct {
+	Workers  int           `config:"workers" doc:"requests answered at a time, streams aside; negative: no bound but that of connections"`
+	Capacity int           `config:"capacity" doc:"requests that may wait besides"`
+	MaxWait  time.Duration `config:"max_wait" doc:"how long a request may wait, unless its own deadline comes first"`
+	Dark     bool          `config:"dark" doc:"turn no request away, and only count which would have been"`
+}
+
+// SetDefaults fills what is zero.
+func (c *AdmissionConfig) SetDefaults() {
+	set(&c.Workers, 1000)
+	set(&c.Capacity, 1000)
+	set(&c.MaxWait, time.Second)
+}
+
+// Validate refuses a queue without a bound.
+func (c *AdmissionConfig) Validate() error {
+	switch {
+	case c.Workers < 0:
+		return nil
+	case c.Capacity < 0:
+		return config.Invalid("capacity", "want 1 or more, got %d; workers: -1 is for a listener without admission", c.Capacity)
+	case c.MaxWait < 0:
+		return config.Invalid("max_wait", "want more than 0, got %v", c.MaxWait)
+	}
+	return nil
+}
+
+// Admission opens the queue that the requests of a listener pass, nil where cfg wants none. It is
+// for packages that speak a protocol, as grpcserver does, and called when the listener has been
+// opened. The queue has the listener's name; the error is that another queue has it.
+func (s *Service) Admission(listener string, cfg AdmissionConfig) (*queue.Queue, error) {
+	if cfg.Workers < 0 {
+		return nil, nil
+	}
+	limits := queue.Limits{Workers: cfg.Workers, Capacity: cfg.Capacity, MaxWait: cfg.MaxWait}
+	return s.openQueue(listener, limits, cfg.Dark, func(q *queue.Queue, _ context.Context) error {
+		// The listener has been drained, and has told of handlers that do not end.
+		ended, end := context.WithCancel(context.Background())
+		end()
+		_ = q.Close(ended)
+		return nil
+	})
+}
+
+// Admit has the requests of a route wait in q instead of the listener's queue. Routes that share
+// something scarce, such as a database's connections, share a queue ([Service.Queue]).
+func Admit(q *queue.Queue) RouteOption { return func(r *route) { r.queue = q } }
+
+// Class says how much the requests of a route matter when not all can be answered;
+// [queue.Critical] is the default.
+func Class(c queue.Class) RouteOption { return func(r *route) { r.class = c } }
+
+// Tenant has f say on whose behalf a request is, for the turns that tenants take while requests
+// wait: a customer, say. Without it, and where f returns "", that is the address of the client. f is
+// called before the handler, for each request; it must be quick and not read the body.
+func (rt *Router) Tenant(f func(r *http.Request) string) { rt.tenant = f }
+
+// TenantOf is what stands for a client among those who wait: its address, and of IPv6 the network of 64
+// bits, within which one client has as many addresses as it likes. It is empty for the zero Addr.
+func TenantOf(client netip.Addr) string {
+	if !client.IsValid() {
+		return ""
+	}
+	if client.Is6() && !client.Is4In6() {
+		if network, err := client.WithZone("").Prefix(64); err == nil {
+			client = network.Addr()
+		}
+	}
+	return client.String()
+}
+
+// queue is the one that ex has to pass on its route, nil if there is none or it has passed one.
+func (ex *exchange) queue(o *route) *queue.Queue {
+	switch {
+	case ex.entered, ex.streams:
+		return nil
+	case o.queue != nil:
+		return o.queue
+	}
+	return ex.endpoint.queue
+}
+
+// serve has h answer, as soon as ex has been admitted.
+func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, pattern string, h Handler) (err error) {
+	if q := ex.queue(o); q != nil {
+		a, refused := q.Enter(r.Context(), queue.Meta{Tenant: ex.tenant(r), Class: o.class})
+		if refused != nil {
+			return refused
+		}
+		ex.entered, ex.waited = true, a.Waited()
+		returned := false
+		defer func() {
+			if !returned {
+				err = errPanicked
+			}
+			a.Leave(err)
+		}()
+		if err = ex.intercept(r, pattern); err == nil {
+			err = h(w, r)
+		}
+		returned = true
+		return err
+	}
+	if err := ex.intercept(r, pattern); err != nil {
+		return err
+	}
+	return h(w, r)
+}
+
+// errPanicked is what a queue is told of a handler that did not return.
+var errPanicked = errors.New("the handler panicked")
+
+// tenant is on whose behalf ex is.
+func (ex *exchange) tenant(r *http.Request) string {
+	if rt := ex.endpoint.router; rt != nil && rt.tenant != nil {
+		if name := rt.tenant(r); name != "" {
+			return name
+		}
+	}
+	return ex.origin.tenant
+}
