@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
@@ -73,20 +72,6 @@ func Class(c queue.Class) RouteOption { return func(r *route) { r.class = c } }
 // called before the handler, for each request; it must be quick and not read the body.
 func (rt *Router) Tenant(f func(r *http.Request) string) { rt.tenant = f }
 
-// TenantOf is what stands for a client among those who wait: its address, and of IPv6 the network of 64
-// bits, within which one client has as many addresses as it likes. It is empty for the zero Addr.
-func TenantOf(client netip.Addr) string {
-	if !client.IsValid() {
-		return ""
-	}
-	if client.Is6() && !client.Is4In6() {
-		if network, err := client.WithZone("").Prefix(64); err == nil {
-			client = network.Addr()
-		}
-	}
-	return client.String()
-}
-
 // queue is the one that ex has to pass on its route, nil if there is none or it has passed one.
 func (ex *exchange) queue(o *route) *queue.Queue {
 	switch {
@@ -101,9 +86,9 @@ func (ex *exchange) queue(o *route) *queue.Queue {
 // serve has h answer, as soon as ex has been admitted.
 func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, pattern string, h Handler) (err error) {
 	if q := ex.queue(o); q != nil {
-		a, refused := q.Enter(r.Context(), queue.Meta{Tenant: ex.tenant(r), Class: o.class})
+		a, refused := q.Enter(ex.atDoor(r), queue.Meta{Tenant: ex.tenant(r), Client: ex.origin.Client, Class: o.class})
 		if refused != nil {
-			return refused
+			return errors.Join(refused, r.Context().Err())
 		}
 		ex.entered, ex.waited = true, a.Waited()
 		returned := false
@@ -125,15 +110,43 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 	return h(w, r)
 }
 
+// atDoor is the context by which ex waits.
+func (ex *exchange) atDoor(r *http.Request) context.Context {
+	if ex.Parent == nil {
+		return patient{r.Context()}
+	}
+	return (*visitor)(ex)
+}
+
+// patient is a context that does not say that its caller has left, which net/http takes a client of HTTP/1
+// for that has closed its sending side, and may well read the answer: it gets one if a worker is free. It
+// does not wait for one.
+type patient struct{ context.Context }
+
+func (p patient) Err() error { return unlessLeft(p.Context.Err()) }
+
+// visitor is an exchange as the same, so that it takes no memory.
+type visitor exchange
+
+func (v *visitor) Deadline() (time.Time, bool) { return v.Context.Deadline() }
+func (v *visitor) Done() <-chan struct{}       { return v.Context.Done() }
+func (v *visitor) Value(key any) any           { return v.Context.Value(key) }
+func (v *visitor) Err() error                  { return unlessLeft(v.Context.Err()) }
+
+func unlessLeft(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
 // errPanicked is what a queue is told of a handler that did not return.
 var errPanicked = errors.New("the handler panicked")
 
-// tenant is on whose behalf ex is.
+// tenant is on whose behalf ex is, as far as the service says.
 func (ex *exchange) tenant(r *http.Request) string {
 	if rt := ex.endpoint.router; rt != nil && rt.tenant != nil {
-		if name := rt.tenant(r); name != "" {
-			return name
-		}
+		return rt.tenant(r)
 	}
-	return ex.origin.tenant
+	return ""
 }

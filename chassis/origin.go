@@ -16,8 +16,7 @@ import (
 // origin is where requests come from: those of a connection, or one that a trusted proxy passes on.
 type origin struct {
 	request.Origin
-	peer   acl.Peer
-	tenant string // Client, by which those who wait are told apart
+	peer acl.Peer
 }
 
 type originKey struct{}
@@ -33,7 +32,6 @@ func (e *endpoint) connContext(ctx context.Context, c net.Conn) context.Context 
 func (e *endpoint) originAt(remote net.Addr) *origin {
 	o := &origin{peer: e.guard.Peer(remote)}
 	o.Peer, o.Client, o.Trusted = acl.AddrPort(remote), o.peer.Addr(), o.peer.Trusted()
-	o.tenant = TenantOf(o.Client)
 	return o
 }
 
@@ -65,7 +63,7 @@ func (ex *exchange) admit(r *http.Request) bool {
 	client, verdict := g.Check(ex.origin.peer, r.Header[g.Header()], r.URL.Path)
 	if client != ex.origin.Client { // it is another one's request on a proxy's connection
 		o := *ex.origin
-		o.Client, o.tenant = client, TenantOf(client)
+		o.Client = client
 		ex.origin = &o
 	}
 	if verdict.Allowed() {

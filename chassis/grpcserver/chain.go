@@ -27,6 +27,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
@@ -43,6 +44,9 @@ type chain struct {
 	streams   atomic.Int64          // being answered
 	calls     atomic.Int64          // being answered, streams among them
 	methods   map[string]*kpi.Route // of everything registered; not changed once it is served
+	queue     *queue.Queue          // that unary calls pass; nil if there is none
+	places    map[string]*place     // of methods that are served; not changed then
+	tenant    func(context.Context) string
 	guard     *acl.Guard
 	counts    *kpi.Listener
 	forwarded string    // the metadata by which trusted proxies name the client
@@ -60,6 +64,8 @@ type call struct {
 	peer    *peer.Peer  // nil if grpc-go does not tell
 	verdict acl.Verdict
 	start   time.Time
+	waited  time.Duration // until it was admitted
+	refused bool          // it was not
 	bytes   int64
 
 	recv func(any) error // reads the message, of a unary method
@@ -89,7 +95,7 @@ func (s *scope) Value(key any) any {
 func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard) *chain {
 	c := &chain{
 		service: s, listener: listener, timeout: cfg.Timeout, codec: newCodec(), maxSend: int64(cfg.MaxSend),
-		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{},
+		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{}, places: map[string]*place{},
 		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()), incoming: incomingKey(),
 	}
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
@@ -181,7 +187,8 @@ func (cl *call) record(method string) accesslog.Record {
 	rec := accesslog.Record{
 		Start: cl.start, Method: "POST", URI: method, Proto: "HTTP/2.0", Reused: -1, Conn: accesslog.ConnKept, Server: cl.chain.service.Name(),
 		Peer: cl.Peer, Client: cl.Client,
-		Request: (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
+		QueueWait: cl.waited,
+		Request:   (*received)(cl), Route: cl.Route, RequestID: cl.ID, TraceID: cl.Trace.TraceID, Listener: cl.Listener,
 	}
 	if cl.peer != nil {
 		rec.Local = acl.AddrPort(cl.peer.LocalAddr)
@@ -204,6 +211,7 @@ func (cl *call) answer(err error) (code *failure.Code, answer error) {
 		return f.Code(), st.Err()
 	}
 	f, id := cl.chain.service.Fail(cl.scope, err)
+	cl.pushback(f)
 	return f.Code(), Status(f, id).Err()
 }
 
@@ -262,7 +270,7 @@ func Status(f *failure.Error, id string) *status.Status {
 // which grpc-go calls when the message has been read: here, one that cannot be read is a call as
 // well, and generated code makes nothing for interceptors that are not there.
 func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler {
-	route := c.add(method)
+	route, p := c.add(method), c.place(method)
 	return func(srv any, ctx context.Context, recv func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		cl := c.idle.Get().(*call)
 		cl.begin(c, ctx, method, route)
@@ -270,7 +278,7 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 			cl.header(s.SetHeader)
 		}
 		cl.recv = recv
-		resp, err := cl.handle(srv, next, interceptor)
+		resp, err := cl.handle(srv, p, next, interceptor)
 		err = cl.end(method, false, err)
 		*cl = call{read: cl.read}
 		c.idle.Put(cl)
@@ -279,16 +287,27 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 }
 
 // handle calls the method and makes a failure of a panic.
-func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
+func (cl *call) handle(srv any, p *place, next grpc.MethodHandler, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
 	defer recovered(&err)
 	if err := cl.admit(); err != nil {
 		return nil, err
 	}
-	resp, err = next(srv, cl.scope, cl.read, interceptor)
+	a, err := cl.enter(p)
 	if err != nil {
 		return nil, err
 	}
-	return cl.seal(resp)
+	returned := false
+	defer func() {
+		if !returned {
+			err = errPanicked // until recovered says how
+		}
+		left(a, err)
+	}()
+	if resp, err = next(srv, cl.scope, cl.read, interceptor); err == nil {
+		resp, err = cl.seal(resp)
+	}
+	returned = true
+	return resp, err
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {

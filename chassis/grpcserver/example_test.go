@@ -34,7 +34,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	conn, err := grpcclient.Dial(i.Service(), grpcclient.Config{Addr: i.Addr("grpc").String()})
+	conn, err := grpcclient.Dial(i.Service(), "echo", grpcclient.Config{Addr: i.Addr("grpc").String()})
 	if err != nil {
 		fmt.Println(err)
 		return

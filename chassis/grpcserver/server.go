@@ -27,6 +27,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,9 @@ type Config struct {
 	// ACL says which proxies are trusted to name the client, and who may call. Its routes are services
 	// (/game.v1.Game) and methods (/game.v1.Game/Move).
 	ACL acl.Config `config:"acl"`
+
+	// Admission bounds how many unary calls are answered and wait at a time. Health checks pass it by.
+	Admission chassis.AdmissionConfig `config:"admission"`
 
 	Reflection bool `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
 	MaxConns   int  `config:"max_conns" doc:"connections open at a time"`
@@ -135,7 +139,8 @@ func set[T comparable](field *T, value T) {
 // of messages, but sees them as the chassis passes them on.
 func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.ServiceRegistrar), opts ...grpc.ServerOption) error {
 	cfg.SetDefaults()
-	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate()); err != nil {
+	cfg.Admission.SetDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate(), cfg.Admission.Validate()); err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	tlsConfig, err := s.TLS(name, cfg.TLS, "h2")
@@ -177,6 +182,10 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		return fmt.Errorf("listener %q: %s was registered, which the chassis does", name, healthpb.Health_ServiceDesc.ServiceName)
 	}
 	routes := srv.methods()
+	if err := c.arrange(opts, routes); err != nil {
+		srv.grpc.Stop()
+		return fmt.Errorf("listener %q: %w", name, err)
+	}
 	healthpb.RegisterHealthServer(in, newHealth(s, services))
 	if cfg.Reflection {
 		reflection.Register(in)
@@ -188,6 +197,12 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if err := s.Serve(name, protocol, cfg.Addr, srv, func() []string { return slices.Clone(routes) }); err != nil {
 		srv.grpc.Stop()
 		return err
+	}
+	for method, p := range c.places {
+		p.none = strings.HasPrefix(method, "/"+healthpb.Health_ServiceDesc.ServiceName+"/")
+	}
+	if c.queue, err = s.Admission(name, cfg.Admission); err != nil {
+		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (q *Queue) admit(ctx context.Context, m Meta, end context.CancelCauseFunc) 
 		q.mu.Unlock()
 		return a, nil
 	}
-	n := newcomer{ctx: ctx, end: end, rank: m.Class.rank(), tenant: m.Tenant, since: now, deadline: deadline}
+	n := newcomer{ctx: ctx, end: end, rank: m.Class.rank(), tenant: m.tenant(), since: now, deadline: deadline}
 	a, it, err := q.enter(n, ended)
 	q.unlock()
 	if it != nil {

@@ -1,6 +1,9 @@
 package queue
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Class is how much a piece of work matters: under overload the lowest class is shed first. The
 // zero Class is Critical. A value beyond the four counts as the nearest of them.
@@ -47,5 +50,22 @@ type Meta struct {
 	// is not kept longer than the work waits, and no metric carries it, so it may be anything,
 	// also a name that a caller has made up.
 	Tenant string
+	// Client stands for a tenant without a name: its address, and of IPv6 the network of 64 bits,
+	// within which one client has as many addresses as it likes. The zero Addr is nobody in
+	// particular.
+	Client netip.Addr
 	Class  Class
+}
+
+// tenant is the name by which the work is told apart. It is asked for when the work has to wait.
+func (m *Meta) tenant() string {
+	switch c := m.Client; {
+	case m.Tenant != "" || !c.IsValid():
+		return m.Tenant
+	case c.Is6() && !c.Is4In6():
+		network, _ := c.WithZone("").Prefix(64) // IPv6 has so many bits
+		return network.Addr().String()
+	default:
+		return c.Unmap().String()
+	}
 }

@@ -145,7 +145,7 @@ func (q *Queue) Submit(ctx context.Context, m Meta, f func(context.Context) erro
 	}
 	now, _, ended := q.judge(ctx)
 	work, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	n := newcomer{ctx: work, end: end, f: f, rank: m.Class.rank(), tenant: m.Tenant, since: now, deadline: never}
+	n := newcomer{ctx: work, end: end, f: f, rank: m.Class.rank(), tenant: m.tenant(), since: now, deadline: never}
 	q.mu.Lock()
 	_, _, err := q.enter(n, ended)
 	q.unlock()
