@@ -32,6 +32,9 @@ func (srv *server) register(r grpc.ServiceRegistrar) {
 			if err := decode(in); err != nil {
 				return nil, err
 			}
+			if chain == nil { // nobody intercepts
+				return srv.unary(ctx, in)
+			}
 			return chain(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: Unary}, srv.unary)
 		}}},
 		Streams: []grpc.StreamDesc{{StreamName: "Bidi", ServerStreams: true, ClientStreams: true, Handler: srv.bidi}},
