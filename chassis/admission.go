@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
+	"github.com/seed-754044b3/roadworthy/internal/timeout"
 )
 
 // AdmissionConfig bounds what a listener does at a time: a [queue.Queue] that every request passes
@@ -60,7 +61,9 @@ func (s *Service) Admission(listener string, cfg AdmissionConfig) (*queue.Queue,
 }
 
 // Admit has the requests of a route wait in q instead of the listener's queue. Routes that share
-// something scarce, such as a database's connections, share a queue ([Service.Queue]).
+// something scarce, such as a database's connections, share a queue ([Service.Queue]). A route of a
+// router that stands inside another one waits in q as well as where the route around it does, unless
+// that is q, and keeps the worker that it has there meanwhile.
 func Admit(q *queue.Queue) RouteOption { return func(r *route) { r.queue = q } }
 
 // Class says how much the requests of a route matter when not all can be answered;
@@ -72,25 +75,46 @@ func Class(c queue.Class) RouteOption { return func(r *route) { r.class = c } }
 // called before the handler, for each request; it must be quick and not read the body.
 func (rt *Router) Tenant(f func(r *http.Request) string) { rt.tenant = f }
 
-// queue is the one that ex has to pass on its route, nil if there is none or it has passed one.
-func (ex *exchange) queue(o *route) *queue.Queue {
+// queue is the one that r has to pass on its route, nil if there is none or it has passed one.
+func (ex *exchange) queue(r *http.Request, o *route) *queue.Queue {
 	switch {
-	case ex.entered, ex.streams:
+	case ex.streams:
 		return nil
-	case o.queue != nil:
-		return o.queue
+	case o.queue == nil && !ex.entered:
+		return ex.endpoint.queue
+	case ex.entered && r.Context().Value(o.queue) != nil:
+		return nil
 	}
-	return ex.endpoint.queue
+	return o.queue
+}
+
+// passed is the context of a request that was admitted by a queue of its route's own: routers inside
+// of it ask for that queue by itself. A request that passed the listener's alone needs none.
+type passed struct {
+	context.Context
+	queue *queue.Queue
+}
+
+// Value implements context.Context.
+func (p *passed) Value(key any) any {
+	if key == p.queue {
+		return p
+	}
+	return p.Context.Value(key)
 }
 
 // serve has h answer, as soon as ex has been admitted.
 func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, pattern string, h Handler) (err error) {
-	if q := ex.queue(o); q != nil {
-		a, refused := q.Enter(ex.atDoor(r), queue.Meta{Tenant: ex.tenant(r), Client: ex.origin.Client, Class: o.class})
+	if q := ex.queue(r, o); q != nil {
+		a, refused := ex.enter(q, r, queue.Meta{Tenant: ex.tenant(r), Client: ex.origin.Client, Class: o.class})
 		if refused != nil {
 			return errors.Join(refused, r.Context().Err())
 		}
-		ex.entered, ex.waited = true, a.Waited()
+		ex.entered = true
+		ex.waited += a.Waited()
+		if o.queue != nil {
+			r = r.WithContext(&passed{r.Context(), q})
+		}
 		returned := false
 		defer func() {
 			if !returned {
@@ -110,12 +134,18 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 	return h(w, r)
 }
 
-// atDoor is the context by which ex waits.
-func (ex *exchange) atDoor(r *http.Request) context.Context {
-	if ex.Parent == nil {
-		return patient{r.Context()}
+// enter waits until q admits r.
+func (ex *exchange) enter(q *queue.Queue, r *http.Request, m queue.Meta) (queue.Admission, error) {
+	ctx := r.Context()
+	if ex.Parent == nil { // under bare_context it is no context yet, so that it can be one here
+		ex.Parent = ctx
+		defer func() { ex.Context = timeout.Context{} }()
+		return q.Enter((*visitor)(ex), m)
 	}
-	return (*visitor)(ex)
+	if own, _ := ctx.(*exchange); own == ex {
+		return q.Enter((*visitor)(ex), m)
+	}
+	return q.Enter(patient{ctx}, m) // of middleware
 }
 
 // patient is a context that does not say that its caller has left, which net/http takes a client of HTTP/1
@@ -132,8 +162,9 @@ func (v *visitor) Deadline() (time.Time, bool) { return v.Context.Deadline() }
 func (v *visitor) Done() <-chan struct{}       { return v.Context.Done() }
 func (v *visitor) Value(key any) any           { return v.Context.Value(key) }
 
-// Err leaves the deadline to who asks for it anyway: a look at the clock is half of what admission costs.
-func (v *visitor) Err() error { return unlessLeft(v.Parent.Err()) }
+// Err leaves the deadline to who asks for it anyway, until somebody waits for it: a look at the clock is
+// half of what admission costs.
+func (v *visitor) Err() error { return unlessLeft(v.Noticed()) }
 
 func unlessLeft(err error) error {
 	if errors.Is(err, context.Canceled) {

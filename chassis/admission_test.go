@@ -208,6 +208,95 @@ func TestTenantsTakeTurns(t *testing.T) {
 	}
 }
 
+func TestADeadlineThatPassesWhileARequestWaitsIsToldAsOne(t *testing.T) {
+	within := func(d time.Duration) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), d)
+				defer cancel()
+				next.ServeHTTP(w, r.WithContext(ctx))
+			})
+		}
+	}
+	asks := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = r.Context().Done() // as who waits for it does
+			next.ServeHTTP(w, r)
+		})
+	}
+	for name, c := range map[string]struct {
+		bare       bool
+		timeout    time.Duration // of the route
+		middleware func(http.Handler) http.Handler
+	}{
+		"of the route":                                 {false, 2 * time.Second, nil},
+		"of middleware":                                {false, time.Hour, within(2 * time.Second)},
+		"of middleware, under bare_context":            {true, time.Hour, within(2 * time.Second)},
+		"of the route, where somebody waits for it":    {false, 2 * time.Second, asks},
+		"of middleware, where the route gives it less": {false, 2 * time.Second, within(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := narrow()
+				cfg.BareContext = c.bare
+				r := chassis.NewRouter()
+				if c.middleware != nil {
+					r.Use(c.middleware)
+				}
+				r.Handle("GET /long", sleeps(time.Minute), chassis.Timeout(-1))
+				r.Handle("GET /short", sleeps(time.Second), chassis.Timeout(c.timeout))
+				h := start(t, options{pipes: true, http: cfg}, serve(r))
+				long := h.ask("/long")
+				synctest.Wait()
+				if short := <-h.ask("/short"); short.problem(t).Code != 503 || short.Header.Get("Retry-After") == "" || short.took != 2*time.Second {
+					t.Errorf("%d after %v: %s", short.StatusCode, short.took, short.body)
+				}
+				<-long
+				h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "deadline", "class", "critical")
+				h.wantMetric(0, "queue_rejected_total", "queue", "http", "reason", "cancelled", "class", "critical")
+			})
+		})
+	}
+}
+
+func TestARouteInsideAnotherPassesItsOwnQueueAsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := narrow()
+		cfg.Admission.Workers = 4
+		h := start(t, options{pipes: true, http: cfg, settings: func(s *chassis.Settings) { s.AccessLog.Format = "%U %>s %{queue_wait_us}x" }},
+			func(_ context.Context, s *chassis.Service, c conf) error {
+				store := s.Queue("store", queue.Limits{Workers: 1, Capacity: 1})
+				innermost := chassis.NewRouter()
+				innermost.Handle("GET /in/most/{n}", sleeps(time.Second), chassis.Admit(store)) // which it has passed by then
+				inner := chassis.NewRouter()
+				inner.Handle("GET /in/{n}", sleeps(time.Second), chassis.Admit(store))
+				inner.Mount("/in/most/", innermost, chassis.Admit(store))
+				outer := chassis.NewRouter()
+				outer.Mount("/in/", inner)
+				return s.HTTP("http", c.HTTP, outer)
+			})
+		first := h.ask("/in/1")
+		synctest.Wait()
+		second := h.ask("/in/most/2")
+		synctest.Wait()
+		if third := <-h.ask("/in/3"); third.problem(t).Code != 503 || third.took != 0 {
+			t.Errorf("the third: %d after %v", third.StatusCode, third.took)
+		}
+		if a, b := <-first, <-second; a.StatusCode != 200 || b.StatusCode != 200 || a.took != time.Second || b.took != 2*time.Second {
+			t.Errorf("answers %d after %v, %d after %v", a.StatusCode, a.took, b.StatusCode, b.took)
+		}
+		h.wantMetric(1, "queue_rejected_total", "queue", "store", "reason", "full", "class", "critical")
+		h.wantMetric(0, "queue_inflight", "queue", "store")
+		h.wantMetric(0, "queue_inflight", "queue", "http")
+		h.stop()
+		for _, want := range []string{"/in/1 200 0\n", "/in/most/2 200 1000000\n", "/in/3 503 0\n"} {
+			if !strings.Contains(h.access.String(), want) {
+				t.Errorf("no line %q in %s", want, h.access.String())
+			}
+		}
+	})
+}
+
 func TestAWorkerIsGivenBackHoweverAHandlerEnds(t *testing.T) {
 	r := routes(map[string]chassis.Handler{
 		"GET /fails":  fails(errFull.New()),

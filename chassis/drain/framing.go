@@ -71,7 +71,11 @@ func (f *framing) next(p []byte) (n int, ended bool) {
 func (f *framing) end(line []byte) bool {
 	switch f.in {
 	case inRequestLine:
-		f.in = inHeader
+		// What some clients send behind a body is no request: net/http passes over it after a POST, and
+		// RFC 9112, section 2.2, has a server do so.
+		if len(bytes.Trim(line, "\r")) > 0 {
+			f.in = inHeader
+		}
 	case inHeader:
 		if len(line) > 0 {
 			f.field(line)

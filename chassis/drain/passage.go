@@ -24,6 +24,7 @@ type passage struct {
 func (p *passage) Read(b []byte) (int, error) {
 	if p.unread {
 		p.unread = false
+		p.wire.reader.renew() // the deadline that was set for the first read is the preface's as well
 		note, err := p.gate.entry.Preface(p.Conn)
 		if err != nil {
 			p.broken = fmt.Errorf("drain: preface: %w", err)

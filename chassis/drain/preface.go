@@ -19,29 +19,33 @@ func Note(ctx context.Context) []byte {
 // prefaced is a conn whose preface is being read: what is below TLS.
 type prefaced struct {
 	*conn
-	deadline time.Time // for reading, that net/http has set
+	deadline time.Time // for reading, that net/http has set, or what counts from the first byte
 }
 
-func (p prefaced) Read(b []byte) (int, error) {
+func (p *prefaced) Read(b []byte) (int, error) {
 	n, err := p.wire.Read(b)
 	if n > 0 {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		patient := p.patient.Load()
 		p.arrived(n)
+		if patient {
+			p.deadline = p.wire.reader.deadline()
+		}
 		p.clean = false // from now on no other process can go on with it
 	}
 	return n, err
 }
 
-func (p prefaced) Write(b []byte) (int, error) { return p.wire.Write(b) }
+func (p *prefaced) Write(b []byte) (int, error) { return p.wire.Write(b) }
 
-func (p prefaced) SetDeadline(t time.Time) error {
+func (p *prefaced) SetDeadline(t time.Time) error {
 	_ = p.SetWriteDeadline(t)
 	return p.SetReadDeadline(t)
 }
 
 // SetReadDeadline sets t unless another comes first.
-func (p prefaced) SetReadDeadline(t time.Time) error {
+func (p *prefaced) SetReadDeadline(t time.Time) error {
 	if ours := p.deadline; !p.patient.Load() && (ours.IsZero() || !t.IsZero() && t.Before(ours)) {
 		return p.wire.SetReadDeadline(t)
 	}
@@ -50,8 +54,8 @@ func (p prefaced) SetReadDeadline(t time.Time) error {
 
 // readPreface is done before the first byte of a request, or of TLS, is read.
 func (c *conn) readPreface() error {
-	deadline := c.wire.reader.deadline()
-	note, err := c.server.entry.Preface(prefaced{c, deadline})
+	p := &prefaced{c, c.wire.reader.deadline()}
+	note, err := c.server.entry.Preface(p)
 	if err != nil {
 		if c.leaving() && timedOut(err) {
 			return err // nothing of it was read
@@ -62,7 +66,7 @@ func (c *conn) readPreface() error {
 	defer c.mu.Unlock()
 	c.note, c.unread = append([]byte{}, note...), false
 	c.clean = true
-	return c.wire.SetReadDeadline(deadline)
+	return c.wire.SetReadDeadline(p.deadline)
 }
 
 // end has net/http close c without an answer, because of err.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
@@ -203,6 +204,42 @@ func TestAConnectionThatIsTakenBackKeepsItsNote(t *testing.T) {
 	idle.want(t, `s "ada" true`)
 	fresh.send(t, "#bob\n"+get("/"))
 	fresh.want(t, `s "bob" true`)
+}
+
+func TestTheHeaderBehindAPrefaceOfAnAdoptedConnectionHasItsOwnTime(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{Entry: drain.Entry{Preface: line}})
+	s := serve(t, listen(t), &http.Server{Handler: noter("s"), ReadHeaderTimeout: 100 * time.Millisecond, IdleTimeout: time.Hour}, o)
+	for _, beginning := range []string{"#ad", "#ada\nGET / HTTP/1.1\r\nHost: x\r\n"} {
+		l := listen(t)
+		c := dial(t, l.Addr().String())
+		raw, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Adopt(raw, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.send(t, beginning)
+		c.wantEnd(t)
+		select {
+		case <-refusals:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%q: nobody was told", beginning)
+		}
+	}
+}
+
+func TestThePrefaceOfAGateEndsAtTheDeadlineOfTheFirstRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, _ := between(t, drain.Entry{Preface: func(c net.Conn) ([]byte, error) {
+			return io.ReadAll(c) // without a deadline of its own
+		}})
+		_ = server.SetDeadline(time.Now().Add(time.Minute)) // as grpc-go does before the handshake
+		if took := late(t, server); took != time.Minute {
+			t.Errorf("the first read ended after %v, want a minute", took)
+		}
+	})
 }
 
 func TestAGateReadsPrefacesAtTheFirstRead(t *testing.T) {

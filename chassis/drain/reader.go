@@ -21,7 +21,7 @@ type reader struct {
 
 	wanted atomic.Int64 // the deadline of those who read
 	set    atomic.Int64 // conn's
-	busy   atomic.Bool  // a read is under way
+	busy   atomic.Int32 // how many reads are under way; net/http has one at most, a hijacker may have more
 	woken  atomic.Bool  // it ends now, whatever is wanted
 	mu     sync.Mutex   // held to set conn's deadline
 }
@@ -58,7 +58,7 @@ func (r *reader) put(ticks int64) {
 // SetReadDeadline sets when reads end, the one under way as well.
 func (r *reader) SetReadDeadline(t time.Time) error {
 	r.wanted.Store(r.ticks(t))
-	if r.busy.Load() { // else the next read looks
+	if r.busy.Load() > 0 { // else the next read looks
 		r.arm()
 	}
 	return nil
@@ -115,8 +115,8 @@ func (r *reader) renew() {
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
-	r.busy.Store(true)
-	defer r.busy.Store(false)
+	r.busy.Add(1)
+	defer r.busy.Add(-1)
 	for {
 		if r.woken.Load() || r.wanted.Load() == passed {
 			return 0, os.ErrDeadlineExceeded

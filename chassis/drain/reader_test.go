@@ -69,6 +69,28 @@ func TestAReadEndsAtTheDeadlineThatWasSetLast(t *testing.T) {
 	})
 }
 
+func TestADeadlineEndsTheReadOfEveryGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := between(t, drain.Entry{})
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := server.Read(make([]byte, 1))
+				ended <- err
+			}()
+		}
+		_, _ = client.Write([]byte("x"))
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		begun := time.Now()
+		_ = server.SetReadDeadline(begun.Add(time.Minute))
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != time.Minute {
+			t.Errorf("the other ended after %v: %v", time.Since(begun), err)
+		}
+	})
+}
+
 // counted is a listener whose connections count how often a deadline for reading is set on them.
 type counted struct {
 	net.Listener

@@ -109,6 +109,24 @@ func TestTheTrafficOfRequestsSentTogetherIsExact(t *testing.T) {
 	}
 }
 
+func TestLineBreaksBehindABodyAreNoRequest(t *testing.T) {
+	clean(t)
+	told := make(chan drain.Traffic, 8)
+	s := start(t, metered(told), drain.Options{Entry: drain.Entry{Measure: true}})
+	c := dial(t, s.addr)
+	for _, request := range []string{
+		post("/a", 10), "\r\n" + post("/b", 10), "\r\n\r\n" + post("/c", 10), "\n\n\n\n" + post("/d", 10), "\r\r\n\n" + get("/e"), get("/f"),
+	} {
+		c.send(t, request)
+		if _, _, err := c.receive(); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-told; got.In != int64(len(request)) {
+			t.Errorf("%q of %d bytes: %+v", request, len(request), got)
+		}
+	}
+}
+
 func TestTheTrafficOfARequestThatIsRefusedIsTold(t *testing.T) {
 	clean(t)
 	o, refusals := told(drain.Options{Entry: drain.Entry{Measure: true}})

@@ -106,7 +106,8 @@ func (cl *call) enter(p *place) (queue.Admission, error) {
 	if q == nil || p.none {
 		return queue.Admission{}, nil
 	}
-	a, err := q.Enter(cl.scope, queue.Meta{Tenant: cl.tenant(), Client: cl.Client, Class: p.class})
+	// Waiting for the end of the scope would fix that before the method has its time.
+	a, err := q.Enter(cl.Parent, queue.Meta{Tenant: cl.tenant(), Client: cl.Client, Class: p.class})
 	cl.waited, cl.refused = a.Waited(), err != nil
 	return a, err
 }

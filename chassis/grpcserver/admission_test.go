@@ -108,6 +108,31 @@ func TestCallsWaitForTheirTurnAndAreTurnedAwayWhenAllPlacesAreTaken(t *testing.T
 	}
 }
 
+func TestACallThatHasWaitedHasTheTimeOfItsListener(t *testing.T) {
+	b := newHeld()
+	deadlines := make(chan bool, 2)
+	h := start(t, options{grpc: narrow()}, &echo{say: func(ctx context.Context, text string) (string, error) {
+		_, bounded := ctx.Deadline()
+		deadlines <- bounded
+		return b.say(ctx, text)
+	}})
+	first := h.sayLater("first")
+	<-b.begun
+	second := h.sayLater("second")
+	h.wantMetric(1, "queue_depth", "queue", "grpc")
+	close(b.release)
+	for name, got := range map[string]<-chan answered{"first": first, "second": second} {
+		if a := <-got; a.text != name || a.err != nil {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	for _, name := range []string{"that came first", "that has waited"} {
+		if !<-deadlines {
+			t.Errorf("the call %s has no deadline", name)
+		}
+	}
+}
+
 func TestOnlyTheDoorTellsCallersThatTheyMayCallAgainWhateverTheyCall(t *testing.T) {
 	h := start(t, options{}, &echo{say: func(context.Context, string) (string, error) {
 		q, err := queue.New("own", queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})

@@ -44,9 +44,9 @@ func (k *keeper) look() bool {
 	if k.ended {
 		return false
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	p := percent(int64(live[0].Value.Uint64()), k.floor)
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(s)
+	p := percent(int64(s[0].Value.Uint64()), int64(s[1].Value.Uint64()+s[2].Value.Uint64()), k.floor)
 	// Setting it stops all goroutines for a moment, which small changes are not worth.
 	if off := p - k.percent; off > k.percent/16 || -off > k.percent/16 {
 		debug.SetGCPercent(p)
@@ -75,11 +75,12 @@ func (k *keeper) stop() {
 }
 
 // percent is the GOGC by which a heap that has so many bytes in use grows to floor, or to twice of
-// them.
-func percent(live, floor int64) int {
+// them. The runtime lets it grow by as much for the roots, which are stacks and globals: a thousand
+// goroutines with stacks of 20 KiB would lift a floor of 16 MiB to 100 where 4 are in use.
+func percent(live, roots, floor int64) int {
 	most := floor * usual / least // then the runtime's own least is the floor
-	if live <= 0 {
+	if live+roots <= 0 {
 		return int(max(most, usual))
 	}
-	return int(max(min((floor-live)*100/live, most), usual))
+	return int(max(min((floor-live)*100/(live+roots), most), usual))
 }

@@ -97,6 +97,18 @@ func (c *Context) Err() error {
 	return nil
 }
 
+// Noticed is Err without a look at the clock: that the deadline has passed it tells only once somebody
+// waits for the context's end.
+func (c *Context) Noticed() error {
+	c.mu.Lock()
+	whole := c.whole
+	c.mu.Unlock()
+	if whole != nil {
+		return whole.Err()
+	}
+	return c.Parent.Err()
+}
+
 // Value implements [context.Context]. Asked by package context for the context that Done is of, it
 // must answer with the same, or each context made of this one would need a goroutine.
 func (c *Context) Value(key any) any {

@@ -41,8 +41,14 @@ func TestItEndsAtItsDeadlineWithItsParentOrWhenReleased(t *testing.T) {
 			t.Errorf("at once: %v", c.Err())
 		}
 		time.Sleep(time.Second) // virtual
+		if c.Noticed() != nil {
+			t.Errorf("its deadline is noticed before anybody waits: %v", c.Noticed())
+		}
 		if c.Err() != context.DeadlineExceeded {
 			t.Errorf("at its deadline: %v", c.Err())
+		}
+		if <-c.Done(); c.Noticed() != context.DeadlineExceeded {
+			t.Errorf("its deadline is not noticed: %v", c.Noticed())
 		}
 		c = &timeout.Context{Parent: parent}
 		if c.Err() != nil {
@@ -57,6 +63,9 @@ func TestItEndsAtItsDeadlineWithItsParentOrWhenReleased(t *testing.T) {
 			<-done
 			if c.Err() != context.Canceled {
 				t.Errorf("%s: %v", name, c.Err())
+			}
+			if nobody := (&timeout.Context{Parent: c.Parent}); nobody.Noticed() != c.Parent.Err() {
+				t.Errorf("%s: %v is noticed where nobody waits", name, nobody.Noticed())
 			}
 		}
 	})
