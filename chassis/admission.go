@@ -113,17 +113,21 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 // atDoor is the context by which ex waits.
 func (ex *exchange) atDoor(r *http.Request) context.Context {
 	if ex.Parent == nil {
-		return patient{r.Context()}
+		return (*patient)(r)
 	}
 	return (*visitor)(ex)
 }
 
-// patient is a context that does not say that its caller has left, which net/http takes a client of HTTP/1
-// for that has closed its sending side, and may well read the answer: it gets one if a worker is free. It
-// does not wait for one.
-type patient struct{ context.Context }
+// patient is the context of a request that does not say that its caller has left, which net/http takes a client
+// of HTTP/1 for that has closed its sending side, and may well read the answer: it gets one if a worker is free. It
+// does not wait for one. That the request is its own context, so to speak, takes no memory.
+type patient http.Request
 
-func (p patient) Err() error { return unlessLeft(p.Context.Err()) }
+func (p *patient) context() context.Context    { return (*http.Request)(p).Context() }
+func (p *patient) Deadline() (time.Time, bool) { return p.context().Deadline() }
+func (p *patient) Done() <-chan struct{}       { return p.context().Done() }
+func (p *patient) Value(key any) any           { return p.context().Value(key) }
+func (p *patient) Err() error                  { return unlessLeft(p.context().Err()) }
 
 // visitor is an exchange as the same, so that it takes no memory.
 type visitor exchange
