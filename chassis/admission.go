@@ -136,8 +136,9 @@ func (v *visitor) Deadline() (time.Time, bool) { return v.Context.Deadline() }
 func (v *visitor) Done() <-chan struct{}       { return v.Context.Done() }
 func (v *visitor) Value(key any) any           { return v.Context.Value(key) }
 
-// Err leaves the deadline to who asks for it anyway: a look at the clock is half of what admission costs.
-func (v *visitor) Err() error { return unlessLeft(v.Parent.Err()) }
+// Err leaves the deadline to who asks for it anyway, until somebody waits: a look at the clock is half of what
+// admission costs.
+func (v *visitor) Err() error { return unlessLeft(v.Known()) }
 
 func unlessLeft(err error) error {
 	if errors.Is(err, context.Canceled) {

@@ -95,6 +95,21 @@ func TestWhatCannotBeDoneBeforeItsCallerLeavesIsTurnedAway(t *testing.T) {
 	})
 }
 
+func TestWhoseDeadlineComesWhileWaitingIsCountedByThat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})))
+		first := h.ask("/work")
+		synctest.Wait()
+		if late := <-h.ask("/work", "Grpc-Timeout", "500m"); late.StatusCode < 503 || late.took != 500*time.Millisecond {
+			t.Errorf("%d after %v: %s", late.StatusCode, late.took, late.body)
+		}
+		h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "deadline", "class", "critical")
+		if a := <-first; a.StatusCode != 200 {
+			t.Errorf("the first: %d", a.StatusCode)
+		}
+	})
+}
+
 func TestTheDeadlineOfAClientReachesTheHandlerOfTheServiceItCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true}, serve(routes(map[string]chassis.Handler{"GET /left": tellsDeadline})))

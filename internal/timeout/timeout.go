@@ -83,18 +83,29 @@ func (c *Context) Done() <-chan struct{} { return c.ask().Done() }
 
 // Err implements [context.Context].
 func (c *Context) Err() error {
+	err, due := c.known()
+	if err == nil && due != 0 && time.Since(epoch) >= due {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// Known is Err without a look at the clock: that the deadline has passed it tells only when somebody
+// has asked for Done.
+func (c *Context) Known() error {
+	err, _ := c.known()
+	return err
+}
+
+// known is that error, and the deadline if it is to be looked at still.
+func (c *Context) known() (error, time.Duration) {
 	c.mu.Lock()
 	whole, due := c.whole, c.due
 	c.mu.Unlock()
-	switch {
-	case whole != nil:
-		return whole.Err()
-	case c.Parent.Err() != nil:
-		return c.Parent.Err()
-	case due != 0 && time.Since(epoch) >= due:
-		return context.DeadlineExceeded
+	if whole != nil {
+		return whole.Err(), 0
 	}
-	return nil
+	return c.Parent.Err(), due
 }
 
 // Value implements [context.Context]. Asked by package context for the context that Done is of, it

@@ -41,8 +41,11 @@ func TestItEndsAtItsDeadlineWithItsParentOrWhenReleased(t *testing.T) {
 			t.Errorf("at once: %v", c.Err())
 		}
 		time.Sleep(time.Second) // virtual
-		if c.Err() != context.DeadlineExceeded {
-			t.Errorf("at its deadline: %v", c.Err())
+		if c.Err() != context.DeadlineExceeded || c.Known() != nil {
+			t.Errorf("at its deadline: %v, known %v", c.Err(), c.Known())
+		}
+		if <-c.Done(); c.Known() != context.DeadlineExceeded {
+			t.Errorf("waited for: known %v", c.Known())
 		}
 		c = &timeout.Context{Parent: parent}
 		if c.Err() != nil {
