@@ -163,15 +163,26 @@ func (ex *exchange) limit(r *http.Request, options *route) (*http.Request, func(
 		ex.begun(r)
 		return r, nothing
 	}
-	most := cfg.Timeout
-	if options.timeout != 0 {
-		most = options.timeout
-	}
-	if most <= 0 || ex.Parent == nil || ex.BoundFrom(s.begun(ex.start), most) {
+	most, bound := ex.allotted(r, options)
+	if !bound || ex.Parent == nil || ex.BoundFrom(s.begun(ex.start), most) {
 		return r, nothing
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), most)
 	return r.WithContext(ctx), cancel
+}
+
+// allotted is how long the handler may take, and whether there is a bound: as long as its route says or
+// else its listener, and no longer than the caller says that it waits. A caller who says it in a way
+// that cannot be read gets as long as one who says nothing: the service's own bound stands.
+func (ex *exchange) allotted(r *http.Request, options *route) (most time.Duration, bound bool) {
+	most = ex.endpoint.cfg.Timeout
+	if options.timeout != 0 {
+		most = options.timeout
+	}
+	if waits, ok := request.ParseTimeout(first(r.Header[request.TimeoutHeader])); ok && (most <= 0 || waits < most) {
+		return waits, true
+	}
+	return most, most > 0
 }
 
 func nothing() {}

@@ -176,8 +176,11 @@ type HTTPConfig struct {
 	// WriteTimeout is for a single write, so an answer may take as long as it likes with a client
 	// that reads it, and an endless stream as well.
 	WriteTimeout time.Duration `config:"write_timeout" doc:"how long a client may read nothing of an answer before its connection is closed"`
-	Timeout      time.Duration `config:"timeout" doc:"time for a handler to answer; streams are exempt"`
-	IdleTimeout  time.Duration `config:"idle_timeout" doc:"how long a connection may wait for its next request"`
+	// Timeout is shorter for a request that says in Grpc-Timeout how long its caller waits, as chassis/client
+	// does ([request.ParseTimeout]); one that cannot be read is ignored. Under bare_context neither bounds a
+	// handler.
+	Timeout     time.Duration `config:"timeout" doc:"time for a handler to answer, unless its caller has less; streams are exempt"`
+	IdleTimeout time.Duration `config:"idle_timeout" doc:"how long a connection may wait for its next request"`
 
 	Compress       bool     `config:"compress" doc:"compress answers with gzip for clients that accept it"`
 	CORSOrigins    []string `config:"cors_origins" doc:"origins whose pages may call, such as https://example.com, or *"`

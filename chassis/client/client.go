@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,11 +55,12 @@ func New(h Host, name string, cfg Config, adapt ...func(*http.Transport)) (*Clie
 		policy: retry.New(name, cfg.Retry, h.Clock(), h.Rand()),
 		transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout(cfg.Timeout)}).DialContext,
 			MaxConnsPerHost:     cfg.MaxConns,
 			MaxIdleConns:        cfg.MaxIdle,
 			MaxIdleConnsPerHost: cfg.MaxIdle,
 			IdleConnTimeout:     cfg.Idle,
-			TLSHandshakeTimeout: 10 * time.Second,
+			TLSHandshakeTimeout: longestDial,
 			ForceAttemptHTTP2:   true,
 		},
 	}
@@ -82,6 +84,19 @@ func New(h Host, name string, cfg Config, adapt ...func(*http.Transport)) (*Clie
 		return nil
 	})
 	return c, nil
+}
+
+// longestDial bounds how long a connection takes to be made.
+const longestDial = 10 * time.Second
+
+// dialTimeout bounds it more closely when requests have less time. net/http goes on to dial when the request
+// that asked for the connection has ended, and the dial counts as one of MaxConns: where an address swallows
+// what is sent to it, the operating system's two minutes would leave none for when it answers again.
+func dialTimeout(request time.Duration) time.Duration {
+	if request < 0 {
+		return longestDial
+	}
+	return min(request, longestDial)
 }
 
 // Do sends req and returns the answer, whatever its status, or an error that is a *[url.Error]. A

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -148,7 +147,7 @@ func (c *Client) carry(out *http.Request) {
 		}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		h.Set("Grpc-Timeout", timeout(time.Until(deadline)))
+		h.Set(request.TimeoutHeader, request.FormatTimeout(time.Until(deadline)))
 	}
 }
 
@@ -156,19 +155,4 @@ func setNew(h http.Header, name, value string) {
 	if len(h[name]) == 0 {
 		h.Set(name, value)
 	}
-}
-
-// timeout is d as in gRPC over HTTP/2: at most eight digits and a unit, here the smallest that does.
-// It is never more than d, and 0 when d is negative.
-func timeout(d time.Duration) string {
-	d = max(d, 0)
-	for _, u := range []struct {
-		unit   time.Duration
-		letter string
-	}{{time.Nanosecond, "n"}, {time.Microsecond, "u"}, {time.Millisecond, "m"}} {
-		if n := int64(d / u.unit); n < 1e8 {
-			return strconv.FormatInt(n, 10) + u.letter
-		}
-	}
-	return strconv.FormatInt(min(int64(d/time.Second), 1e8-1), 10) + "S"
 }

@@ -20,8 +20,9 @@ func (x *exchange) race(req *http.Request) result {
 		ctx, cancel := context.WithCancel(req.Context())
 		number := len(cancels)
 		cancels = append(cancels, cancel)
+		own := req.Clone(ctx) // now, because by the time the goroutine runs its caller may have an answer and change req
 		go func() {
-			r := x.attempt(ctx, req)
+			r := x.attempt(ctx, own)
 			select {
 			case results <- entrant{number, r}:
 			case <-over:

@@ -79,7 +79,7 @@ func callee(f func(grpc.ServerStream) error) *grpc.Server {
 }
 
 // dial serves f in the process and connects to it until the test ends.
-func dial(t *testing.T, cfg grpcclient.Config, f func(grpc.ServerStream) error) (*grpc.ClientConn, *service) {
+func dial(t *testing.T, cfg grpcclient.Config, f func(grpc.ServerStream) error, opts ...grpc.DialOption) (*grpc.ClientConn, *service) {
 	t.Helper()
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	srv := callee(f)
@@ -87,7 +87,7 @@ func dial(t *testing.T, cfg grpcclient.Config, f func(grpc.ServerStream) error) 
 	t.Cleanup(srv.Stop)
 	s := &service{zeros: true}
 	cfg.Addr = "passthrough:///pipe"
-	conn, err := grpcclient.Dial(s, "game", cfg, grpc.WithContextDialer(l.dial))
+	conn, err := grpcclient.Dial(s, "game", cfg, append(opts, grpc.WithContextDialer(l.dial))...)
 	if err != nil {
 		t.Fatal(err)
 	}

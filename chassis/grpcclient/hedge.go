@@ -31,16 +31,21 @@ type entrant struct {
 
 // race sends the call, and once more if it was not answered for a while and the budget has room. The
 // first answer that is no refusal counts; without one, the last result. The other attempt is
-// cancelled.
+// cancelled, and has ended when race returns: whoever calls may then change req.
 func (cl *call) race(ctx context.Context, req any, reply proto.Message, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
-	results := make(chan entrant, 2) // whoever comes second finds room
+	results := make(chan entrant)
 	due := make(chan struct{})
 	timer := cl.caller.policy.Clock().AfterFunc(cl.caller.policy.Hedge(), func() { close(due) })
 	defer timer.Stop()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 
 	started, ended := 0, 0
+	defer func() {
+		cancel()
+		for ; ended < started; ended++ {
+			<-results
+		}
+	}()
 	start := func() {
 		into := reply.ProtoReflect().New().Interface()
 		started++

@@ -127,3 +127,31 @@ func TestHedgesArePaidFromTheBudgetAndEndWithTheCall(t *testing.T) {
 		}
 	})
 }
+
+func TestNoAttemptReadsTheRequestWhenTheCallHasReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var under atomic.Int32
+		late := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			under.Add(1)
+			defer under.Add(-1)
+			err := invoke(ctx, method, req, reply, cc, opts...)
+			if err != nil {
+				time.Sleep(time.Millisecond) // virtual: it still has something to do with req
+				_ = req.(*wrapperspb.StringValue).Value
+			}
+			return err
+		}
+		var calls atomic.Int32
+		conn, _ := dial(t, hedged, func(ss grpc.ServerStream) error {
+			return slow(time.Duration(calls.Add(1)%2)*time.Second, "x", nil, make(chan string, 1))(ss)
+		}, grpc.WithChainUnaryInterceptor(late))
+		req := wrapperspb.String("a")
+		if err := conn.Invoke(t.Context(), "/test.Service/Method", req, &wrapperspb.StringValue{}, grpcclient.Idempotent()); err != nil {
+			t.Fatal(err)
+		}
+		if n := under.Load(); n != 0 || calls.Load() != 2 {
+			t.Errorf("%d of %d attempts go on", n, calls.Load())
+		}
+		req.Value = "b"
+	})
+}

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,5 +235,24 @@ func TestHistogramsCountUpToAndIncludingTheirBounds(t *testing.T) {
 		if h.Sum != sum || h.Count() != uint64(2*len(bounds)) || len(h.Counts) != len(bounds)+1 {
 			t.Errorf("%+v", h)
 		}
+	})
+}
+
+// Some callers say "never" by a deadline at the end of time.
+func TestADeadlineInThousandsOfYearsHasNotPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
+		pass(t, time.Second)
+		ctx, cancel := context.WithDeadline(t.Context(), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+		defer cancel()
+		var waits sync.WaitGroup
+		for range 2 { // one of them waits for the other
+			waits.Go(func() {
+				if err := q.Do(ctx, queue.Meta{}, takes(time.Second)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waits.Wait()
 	})
 }

@@ -171,7 +171,7 @@ func (q *Queue) at(deadline time.Time, now time.Duration) time.Duration {
 	if q.machine && deadline != deadline.Round(0) { // both have a monotonic reading: no need to look at the clock again
 		return deadline.Sub(q.epoch)
 	}
-	return now + time.Until(deadline)
+	return now + min(time.Until(deadline), never-now) // which some say by a deadline at the end of time
 }
 
 // waiting is how much waits.

@@ -9,7 +9,8 @@ import (
 const MaxTenants = 4096
 
 // maxDebt is for how many average pieces of work a tenant is charged at most for one that took
-// longer. It bounds how many rounds the others can be ahead, and what a turn costs the queue.
+// longer; the average is that of its next turn, or it would owe thousands of turns once work has become
+// quicker. It bounds how many rounds the others can be ahead, and what a turn costs the queue.
 const maxDebt = 8
 
 // level is what waits of one class. Its tenants take turns by deficit round-robin (Shreedhar and
@@ -150,8 +151,8 @@ func (l *level) unrank(t *tenant) {
 func (l *level) next(average time.Duration) *tenant {
 	for {
 		if !l.begun {
-			l.turn.credit += max(average, 1)
-			l.begun = true
+			owed := max(l.turn.credit, -maxDebt*max(average, 1))
+			l.turn.credit, l.begun = owed+max(average, 1), true
 		}
 		if l.turn.credit > 0 {
 			return l.turn

@@ -184,3 +184,43 @@ func TestAMillionTenantsAreBounded(t *testing.T) {
 	}
 	runtime.KeepAlive(q)
 }
+
+// What is owed for one slow piece of work is bounded by what work takes now, not by what it took then.
+func TestADebtFromSlowTimesEndsWithThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, queue.Limits{Workers: 1, Capacity: 10000}, queue.Options{})
+		var order []string
+		work := func(tenant string, d time.Duration) {
+			err := q.Submit(t.Context(), queue.Meta{Tenant: tenant}, func(ctx context.Context) error {
+				order = append(order, tenant)
+				return takes(d)(ctx)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		work("a", 10*time.Second) // from which the queue knows how long work takes
+		work("slow", 100*time.Second)
+		work("slow", ms)
+		for range 500 {
+			for n := range 8 {
+				work(fmt.Sprint("quick", n), ms)
+			}
+		}
+		pass(t, 200*time.Second)
+		synctest.Wait()
+		if n := len(order); n != 4003 {
+			t.Fatalf("%d done", n)
+		}
+		turn := 0
+		for i, tenant := range order {
+			if tenant == "slow" {
+				turn = i
+			}
+		}
+		// 8 turns are owed, and the average of 15 s takes two dozen to come down to 1 ms; the others are 8.
+		if turn > 8*(8+24) {
+			t.Errorf("the tenant who was slow once has its next turn after %d of the others'", turn)
+		}
+	})
+}

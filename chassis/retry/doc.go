@@ -24,7 +24,8 @@
 //   - the throttle, below, holds it back;
 //   - the budget is spent: of the last ten seconds' requests one in ten may be sent again, or
 //     three a second where that is more ([Config].Budget, [Config].BudgetMin). Whatever the
-//     service answers, it therefore gets at most 1.1 times the requests that there are. Without a
+//     service answers, a client of 30 requests a second or more therefore sends at most 1.1 times
+//     the requests that there are. Without a
 //     budget each layer of callers multiplies: three attempts in each of three layers are 27.
 //
 // The wait is what the service asked for, if it did, and on top of it "full jitter": a random time

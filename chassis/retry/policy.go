@@ -88,6 +88,7 @@ type Policy struct {
 	cfg   Config
 	clock clock.Clock
 	rand  io.Reader
+	epoch time.Time // from which windows are counted: what sets the date does not move them
 
 	mu     sync.Mutex
 	budget window // others: attempts paid from it
@@ -102,11 +103,14 @@ type Policy struct {
 func New(name string, cfg Config, c clock.Clock, rand io.Reader) *Policy {
 	cfg.SetDefaults()
 	return &Policy{
-		name: name, cfg: cfg, clock: c, rand: rand,
+		name: name, cfg: cfg, clock: c, rand: rand, epoch: c.Now(),
 		budget: newWindow(budgetSpan+time.Second, 11), // no less than the span
 		long:   newWindow(2*time.Minute, 24), short: newWindow(time.Second, 4),
 	}
 }
+
+// now is the time since the policy was made.
+func (p *Policy) now() time.Duration { return p.clock.Now().Sub(p.epoch) }
 
 // budgetSpan is over which time the budget is a share of the requests.
 const budgetSpan = 10 * time.Second
@@ -141,7 +145,7 @@ type Request struct {
 func (p *Policy) Begin() (*Request, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.clock.Now()
+	now := p.now()
 	p.stats.Requests++
 	if held, probability := p.hold(now); held {
 		p.stats.Throttled++
@@ -166,7 +170,7 @@ func (r *Request) Attempted(o Outcome) {
 }
 
 func (p *Policy) observe(n counts) {
-	now := p.clock.Now()
+	now := p.now()
 	p.long.add(now, n)
 	p.short.add(now, n)
 }
@@ -208,7 +212,7 @@ func (r *Request) Wait(ctx context.Context, d time.Duration) error {
 func (p *Policy) pay(what *uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.clock.Now()
+	now := p.now()
 	had := p.budget.total(now)
 	share := had.requests * uint64(max(p.cfg.Budget, 0)) / 100
 	least := uint64(max(p.cfg.BudgetMin, 0)) * uint64(budgetSpan/time.Second)
@@ -225,7 +229,7 @@ func (p *Policy) pay(what *uint64) bool {
 }
 
 // hold decides whether the throttle holds an attempt back, and counts it if so. p.mu is held.
-func (p *Policy) hold(now time.Time) (bool, float64) {
+func (p *Policy) hold(now time.Duration) (bool, float64) {
 	probability := p.probability(now)
 	if probability == 0 || p.random() >= probability {
 		return false, probability
@@ -235,7 +239,7 @@ func (p *Policy) hold(now time.Time) (bool, float64) {
 }
 
 // probability is with which attempts are held back now. p.mu is held.
-func (p *Policy) probability(now time.Time) float64 {
+func (p *Policy) probability(now time.Duration) float64 {
 	if p.cfg.Throttle < 0 {
 		return 0
 	}

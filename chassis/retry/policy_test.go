@@ -486,3 +486,42 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Errorf("the bound of a back-off of 1m grows to %v", long.MaxBackoff)
 	}
 }
+
+// dated is a clock whose date can be set.
+type dated struct {
+	*clock.Virtual
+	set time.Duration
+}
+
+func (d *dated) Now() time.Time { return d.Virtual.Now().Add(d.set) }
+
+func TestAClockThatIsSetBackMakesNoOutageLonger(t *testing.T) {
+	c := &dated{Virtual: clock.NewVirtual(epoch)}
+	p := retry.New("game", retry.Config{}, c, lowest)
+	c.Advance(3 * time.Hour)
+	for range 1000 {
+		begin(t, p)
+	}
+	r := begin(t, p)
+	for range 1000 {
+		r.Attempted(retry.Rejected)
+	}
+	if _, err := p.Begin(); err == nil {
+		t.Fatal("nothing is held back in an outage")
+	}
+	for _, set := range []time.Duration{-time.Hour, -24 * time.Hour} {
+		c.set = set
+		c.Advance(2 * time.Second)
+		r := begin(t, p)
+		for range 20 {
+			r.Attempted(retry.Rejected)
+		}
+		if _, err := p.Begin(); err == nil {
+			t.Errorf("%v: what happens afterwards is not seen", set)
+		}
+		c.Advance(2 * time.Second)
+		if _, err := p.Begin(); err != nil {
+			t.Errorf("%v: two seconds after the outage: %v", set, err)
+		}
+	}
+}
