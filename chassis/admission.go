@@ -12,7 +12,8 @@ import (
 )
 
 // AdmissionConfig bounds what a listener does at a time: a [queue.Queue] that every request passes
-// before its handler is called and its body read, streams excepted. A zero field means its default.
+// before its handler is called and its body read, streams excepted. A unary call of gRPC passes it when
+// its message has come. A zero field means its default.
 //
 // The defaults keep a service from growing without a bound, and no more: what a service can do at a
 // time is not known here. docs/overload.md tells how to find out.
