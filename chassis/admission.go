@@ -79,14 +79,12 @@ func (rt *Router) Tenant(f func(r *http.Request) string) { rt.tenant = f }
 // queue is the one that r has to pass on its route, nil if there is none or it has passed one.
 func (ex *exchange) queue(r *http.Request, o *route) *queue.Queue {
 	switch {
-	case ex.streams:
+	case ex.streams, ex.entered && (o.queue == nil || r.Context().Value(o.queue) != nil):
 		return nil
-	case o.queue == nil && !ex.entered:
-		return ex.endpoint.queue
-	case ex.entered && r.Context().Value(o.queue) != nil:
-		return nil
+	case o.queue != nil:
+		return o.queue
 	}
-	return o.queue
+	return ex.endpoint.queue
 }
 
 // passed is the context of a request that was admitted by a queue of its route's own: routers inside
