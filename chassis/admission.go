@@ -12,7 +12,8 @@ import (
 )
 
 // AdmissionConfig bounds what a listener does at a time: a [queue.Queue] that every request passes
-// before its handler is called and its body read, streams excepted. A zero field means its default.
+// before its handler is called and its body read, streams excepted. A unary call of gRPC passes it when
+// its message has come. A zero field means its default.
 //
 // The defaults keep a service from growing without a bound, and no more: what a service can do at a
 // time is not known here. docs/overload.md tells how to find out.
@@ -78,14 +79,12 @@ func (rt *Router) Tenant(f func(r *http.Request) string) { rt.tenant = f }
 // queue is the one that r has to pass on its route, nil if there is none or it has passed one.
 func (ex *exchange) queue(r *http.Request, o *route) *queue.Queue {
 	switch {
-	case ex.streams:
+	case ex.streams, ex.entered && (o.queue == nil || r.Context().Value(o.queue) != nil):
 		return nil
-	case o.queue == nil && !ex.entered:
-		return ex.endpoint.queue
-	case ex.entered && r.Context().Value(o.queue) != nil:
-		return nil
+	case o.queue != nil:
+		return o.queue
 	}
-	return o.queue
+	return ex.endpoint.queue
 }
 
 // passed is the context of a request that was admitted by a queue of its route's own: routers inside

@@ -31,7 +31,7 @@ func Class(c queue.Class, methods ...string) grpc.ServerOption {
 
 // Tenant has f say on whose behalf a unary call is, for the turns that tenants take while calls wait.
 // Without it, and where f returns "", that is the address of the client. f gets the call's context; it is
-// called before the message is read, and must be quick. It is for [Serve].
+// called when the message is here and before it is read, and must be quick. It is for [Serve].
 func Tenant(f func(ctx context.Context) string) grpc.ServerOption {
 	return naming{tenant: f}
 }
@@ -97,25 +97,27 @@ func (c *chain) place(method string) *place {
 	return p
 }
 
-// enter waits until the call is admitted. The zero Admission is for calls that need none.
-func (cl *call) enter(p *place) (queue.Admission, error) {
-	q := p.queue
+// enter waits until the call is admitted, unless it needs no worker, or has one. A unary call does so when
+// its message has come: nothing bounds how long a caller takes to send that, and a few callers who do not
+// would have all workers.
+func (cl *call) enter() (err error) {
+	q := cl.place.queue
 	if q == nil {
 		q = cl.chain.queue
 	}
-	if q == nil || p.none {
-		return queue.Admission{}, nil
+	if q == nil || cl.place.none || cl.admission != (queue.Admission{}) {
+		return nil
 	}
 	// Waiting for the end of the scope would fix that before the method has its time.
-	a, err := q.Enter(cl.Parent, queue.Meta{Tenant: cl.tenant(), Client: cl.Client, Class: p.class})
-	cl.waited, cl.refused = a.Waited(), err != nil
-	return a, err
+	cl.admission, err = q.Enter(cl.Parent, queue.Meta{Tenant: cl.tenant(), Client: cl.Client, Class: cl.place.class})
+	cl.waited, cl.refused = cl.admission.Waited(), err != nil
+	return err
 }
 
-// left gives back the worker of a call whose method has ended with err, or panicked.
-func left(a queue.Admission, err error) {
-	if a != (queue.Admission{}) {
-		a.Leave(err)
+// leave gives back the worker of a call whose method has ended with err, or panicked.
+func (cl *call) leave(err error) {
+	if cl.admission != (queue.Admission{}) {
+		cl.admission.Leave(err)
 	}
 }
 

@@ -133,6 +133,24 @@ func TestACallThatHasWaitedHasTheTimeOfItsListener(t *testing.T) {
 	}
 }
 
+func TestACallWithoutItsMessageTakesNoWorkersPlace(t *testing.T) {
+	h := start(t, options{grpc: narrow()}, &echo{say: func(_ context.Context, text string) (string, error) { return text, nil }})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	const callers = 4 // twice as many as are answered and wait
+	for range callers {
+		if _, err := h.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, say); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.wantMetric(callers, "requests_in_flight", "listener", "grpc")
+	patience, end := context.WithTimeout(t.Context(), 10*time.Second)
+	defer end()
+	if got, err := h.say(patience, "hello"); got != "hello" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestOnlyTheDoorTellsCallersThatTheyMayCallAgainWhateverTheyCall(t *testing.T) {
 	h := start(t, options{}, &echo{say: func(context.Context, string) (string, error) {
 		q, err := queue.New("own", queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})

@@ -68,7 +68,11 @@ type call struct {
 	refused bool          // it was not
 	bytes   int64
 
-	recv func(any) error // reads the message, of a unary method
+	// The rest is of unary methods.
+	place     *place
+	admission queue.Admission // the zero Admission: it has not passed a queue
+
+	recv func(any) error // reads the message
 	in   envelope
 	read func(any) error // is receive, made once
 }
@@ -101,7 +105,7 @@ func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard)
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
 	c.idle.New = func() any {
 		cl := new(call)
-		cl.read = cl.receive
+		cl.read, cl.in.admit = cl.receive, cl.enter
 		return cl
 	}
 	return c
@@ -277,23 +281,19 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 		if s := grpc.ServerTransportStreamFromContext(ctx); s != nil {
 			cl.header(s.SetHeader)
 		}
-		cl.recv = recv
-		resp, err := cl.handle(srv, p, next, interceptor)
+		cl.recv, cl.place = recv, p
+		resp, err := cl.handle(srv, next, interceptor)
 		err = cl.end(method, false, err)
-		*cl = call{read: cl.read}
+		*cl = call{read: cl.read, in: envelope{admit: cl.in.admit}}
 		c.idle.Put(cl)
 		return resp, err
 	}
 }
 
 // handle calls the method and makes a failure of a panic.
-func (cl *call) handle(srv any, p *place, next grpc.MethodHandler, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
+func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
 	defer recovered(&err)
 	if err := cl.admit(); err != nil {
-		return nil, err
-	}
-	a, err := cl.enter(p)
-	if err != nil {
 		return nil, err
 	}
 	returned := false
@@ -301,7 +301,7 @@ func (cl *call) handle(srv any, p *place, next grpc.MethodHandler, interceptor g
 		if !returned {
 			err = errPanicked // until recovered says how
 		}
-		left(a, err)
+		cl.leave(err)
 	}()
 	if resp, err = next(srv, cl.scope, cl.read, interceptor); err == nil {
 		resp, err = cl.seal(resp)

@@ -25,6 +25,8 @@ import (
 type envelope struct {
 	message any
 	err     error
+	admit   func() error // what its call waits for when it has come, before it is read; nil: nothing
+	refused error        // what admit has returned
 }
 
 // reply is a small answer of a unary method as it goes over the wire.
@@ -58,6 +60,11 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
+	if e.admit != nil {
+		if e.refused = e.admit(); e.refused != nil {
+			return nil
+		}
+	}
 	e.err = c.CodecV2.Unmarshal(data, e.message)
 	return nil
 }
@@ -72,6 +79,9 @@ func (e *envelope) receive(message any, recv func(any) error) error {
 			return failure.TooLarge.Wrap(err)
 		}
 		return err
+	}
+	if e.refused != nil {
+		return e.refused
 	}
 	if e.err != nil {
 		return failure.Malformed.With("reason", failure.Safe(e.err)).Wrap(e.err)
