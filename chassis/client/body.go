@@ -20,8 +20,8 @@ type content struct {
 func none() (io.ReadCloser, error) { return http.NoBody, nil }
 
 // content takes the body of req, which is read in advance if that is what it takes to have it again.
-// On an error it is closed.
-func (c *Client) content(req *http.Request, idempotent bool) (content, error) {
+// On an error it is closed, and when ctx ends before it has been read.
+func (c *Client) content(ctx context.Context, req *http.Request, idempotent bool) (content, error) {
 	b := content{first: req.Body, again: req.GetBody, length: req.ContentLength, rewind: true}
 	if req.Body == nil || req.Body == http.NoBody {
 		return content{again: none}, nil
@@ -30,7 +30,11 @@ func (c *Client) content(req *http.Request, idempotent bool) (content, error) {
 	if b.again != nil || !idempotent || b.length > most {
 		return b, nil
 	}
+	stop := context.AfterFunc(ctx, func() { closeBody(req) }) // which wakes whoever reads it, as net/http does
 	read, err := io.ReadAll(io.LimitReader(req.Body, most+1))
+	if !stop() {
+		return content{}, fmt.Errorf("read the request's body: %w", ctx.Err())
+	}
 	if err != nil {
 		closeBody(req)
 		return content{}, fmt.Errorf("read the request's body: %w", err)

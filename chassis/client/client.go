@@ -126,10 +126,11 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x := &exchange{client: c, request: request, idempotent: idempotent(req)}
-	if x.body, err = c.content(req, x.idempotent); err != nil {
+	ctx, cancel := c.bound(context.WithValue(req.Context(), exchangeKey{}, x))
+	if x.body, err = c.content(ctx, req, x.idempotent); err != nil {
+		cancel()
 		return nil, err
 	}
-	ctx, cancel := c.bound(context.WithValue(req.Context(), exchangeKey{}, x))
 	// retryablehttp would read any body into memory, and net/http's client rewind it for
 	// redirects that are not followed here: the attempts put it back.
 	bare := req.WithContext(ctx)

@@ -32,8 +32,8 @@
 // is once per idle connection, costs no budget and counts as one attempt.
 //
 // Its body must be there again: a request without one, or with a GetBody, as [http.NewRequest] makes
-// it from bytes and strings. Of other bodies, those up to [Config].MaxReplay are kept in memory if
-// the first two rules apply; a larger one is sent once, while it is read.
+// it from bytes and strings. Of other bodies, those up to [Config].MaxReplay are read into memory before
+// anything is sent if one of the first two rules applies; a larger one is sent once, while it is read.
 //
 // 500, 504 and 429 are final. The first two tell that the service did something, and a caller over
 // its quota is not helped by asking more. So is a 502 or 503 with a problem document of the chassis

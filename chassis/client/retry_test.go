@@ -331,3 +331,19 @@ func TestRedirectsAreFollowedAndRefusalsBehindThemRepeated(t *testing.T) {
 		resp.Body.Close()
 	})
 }
+
+func TestABodyThatDoesNotComeIsNotWaitedForBeyondTheTimeOfTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, _ := io.Pipe()
+		game := play(says(200))
+		games, _ := call(t, client.Config{Timeout: time.Second}, game)
+		a := do(games, req(t.Context(), t, "PUT", "/", body))
+		if !errors.Is(a.err, context.DeadlineExceeded) || a.took != time.Second || len(game.requests()) != 0 {
+			t.Errorf("%d requests, %+v", len(game.requests()), a)
+		}
+		synctest.Wait()
+		if _, err := body.Read(nil); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the body is open: %v", err)
+		}
+	})
+}

@@ -120,9 +120,9 @@ const file_echo_v1_echo_proto_rawDesc = "" +
 	"\vEchoRequest\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\"(\n" +
 	"\fEchoResponse\x12\x18\n" +
-	"\amessage\x18\x01 \x01(\tR\amessage2B\n" +
-	"\vEchoService\x123\n" +
-	"\x04Echo\x12\x14.echo.v1.EchoRequest\x1a\x15.echo.v1.EchoResponseB\x14Z\x12echo/echov1;echov1b\x06proto3"
+	"\amessage\x18\x01 \x01(\tR\amessage2G\n" +
+	"\vEchoService\x128\n" +
+	"\x04Echo\x12\x14.echo.v1.EchoRequest\x1a\x15.echo.v1.EchoResponse\"\x03\x90\x02\x01B\x14Z\x12echo/echov1;echov1b\x06proto3"
 
 var (
 	file_echo_v1_echo_proto_rawDescOnce sync.Once

@@ -31,7 +31,8 @@ const (
 // EchoService says back what it is told. Every failure carries an ErrorInfo whose metadata
 // names the failure's code; over JSON it is an RFC 9457 problem document with the same code.
 type EchoServiceClient interface {
-	// Echo answers with the message it was sent.
+	// Echo answers with the message it was sent. It changes nothing, so clients may send it again, or
+	// twice; a method that changes something has no such option, unless repeating it changes no more.
 	Echo(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
 }
 
@@ -60,7 +61,8 @@ func (c *echoServiceClient) Echo(ctx context.Context, in *EchoRequest, opts ...g
 // EchoService says back what it is told. Every failure carries an ErrorInfo whose metadata
 // names the failure's code; over JSON it is an RFC 9457 problem document with the same code.
 type EchoServiceServer interface {
-	// Echo answers with the message it was sent.
+	// Echo answers with the message it was sent. It changes nothing, so clients may send it again, or
+	// twice; a method that changes something has no such option, unless repeating it changes no more.
 	Echo(context.Context, *EchoRequest) (*EchoResponse, error)
 	mustEmbedUnimplementedEchoServiceServer()
 }
