@@ -1,0 +1,98 @@
+package overloadbench
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The gates that a gated server is held to, from a load of 2 on.
+const (
+	MinGoodput       = 0.90
+	MinRecovery      = 0.95
+	MaxAmplification = 1.1       // with our client
+	MaxResident      = 128 << 20 // bytes
+	slack            = 50        // goroutines besides those of workers and places
+)
+
+// A Result is one run. Shares are of 1.
+type Result struct {
+	Server   string
+	Gated    bool
+	Protocol Protocol
+	Client   Client
+	Load     float64 // offered ÷ capacity
+
+	Goodput                     float64 // answers within the deadline ÷ what the workers can do in the same time
+	Good, Late, Refused, Failed float64 // of the requests of the users under overload
+	Failure                     string  // the first
+	Amplification               float64 // requests that arrived at the server under overload ÷ those of the users
+	Recovery, Recovered         float64 // answered within the deadline ÷ requests, in the first second after the overload and the second
+
+	// Goroutines and Connections are the most at a time, found by asking every 50 ms. Beyond is the most
+	// of those goroutines that neither the idle server has nor belong to a connection; Bound is the gate.
+	Goroutines, Connections, Beyond, Bound int
+	Resident                               int64 // bytes, the most
+}
+
+// Check says which gates r misses, nil for none.
+func (r *Result) Check() error {
+	if !r.Gated || r.Load < 2 {
+		return nil
+	}
+	var errs []error
+	miss := func(what string, got, want any) {
+		errs = append(errs, fmt.Errorf("%s over %s, client %s, load %v: %s is %v, want %v", r.Server, r.Protocol, r.Client, r.Load, what, got, want))
+	}
+	if r.Goodput < MinGoodput {
+		miss("goodput", fmt.Sprintf("%.3f", r.Goodput), MinGoodput)
+	}
+	if r.Recovery < MinRecovery {
+		miss("recovery", fmt.Sprintf("%.3f", r.Recovery), MinRecovery)
+	}
+	if r.Client == Ours && r.Amplification > MaxAmplification {
+		miss("amplification", fmt.Sprintf("%.3f", r.Amplification), MaxAmplification)
+	}
+	if r.Beyond > r.Bound {
+		miss("goroutines beyond connections", r.Beyond, r.Bound)
+	}
+	if r.Resident > MaxResident {
+		miss("resident memory", r.Resident, MaxResident)
+	}
+	return errors.Join(errs...)
+}
+
+// WriteTable writes results as a Markdown table. Bold is what misses a gate.
+func WriteTable(w io.Writer, results []Result) error {
+	t := &table{w: w}
+	t.printf("| protocol | server | client | load | goodput | late | refused | failed | arrivals ÷ requests | 1st second after | 2nd | goroutines | connections | beyond those | RSS MiB |\n")
+	t.printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, r := range results {
+		gated := r.Gated && r.Load >= 2
+		t.printf("| %s | %s | %s | %v× | %s | %.0f %% | %.0f %% | %.0f %% | %s | %s | %.2f | %d | %d | %s | %s |\n",
+			r.Protocol, r.Server, r.Client, r.Load, mark(gated && r.Goodput < MinGoodput, "%.2f", r.Goodput), 100*r.Late, 100*r.Refused, 100*r.Failed,
+			mark(gated && r.Client == Ours && r.Amplification > MaxAmplification, "%.2f", r.Amplification), mark(gated && r.Recovery < MinRecovery, "%.2f", r.Recovery), r.Recovered,
+			r.Goroutines, r.Connections, mark(gated && r.Beyond > r.Bound, "%d", r.Beyond), mark(gated && r.Resident > MaxResident, "%.0f", float64(r.Resident)/(1<<20)))
+	}
+	return t.err
+}
+
+// mark is a figure, bold if it misses its gate.
+func mark(missed bool, format string, figure any) string {
+	if missed {
+		format = "**" + format + "**"
+	}
+	return fmt.Sprintf(format, figure)
+}
+
+// table keeps the first error.
+type table struct {
+	w   io.Writer
+	err error
+}
+
+func (t *table) printf(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.w, format, args...)
+	}
+}

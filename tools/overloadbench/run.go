@@ -1,0 +1,156 @@
+package overloadbench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// interval is how often a server is asked how many goroutines it has.
+const interval = 50 * time.Millisecond
+
+// Run measures every server with every client over every protocol at every load, one after the other, each
+// with a process of its own. What could not be measured ends it; what was measured before is returned.
+func Run(ctx context.Context, o Options) ([]Result, error) {
+	o.setDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	var results []Result
+	for _, p := range o.Protocols {
+		for _, s := range o.Servers {
+			for _, c := range o.Clients {
+				if c == Ours && !s.Gated {
+					continue
+				}
+				for _, load := range o.Loads {
+					r, err := measure(ctx, &o, s, p, c, load)
+					if err != nil {
+						return results, fmt.Errorf("%s over %s, client %s, load %v: %w", s.Name, p, c, load, err)
+					}
+					o.Progress(r)
+					results = append(results, r)
+				}
+			}
+		}
+	}
+	return results, nil
+}
+
+// measure is one run.
+func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, load float64) (r Result, err error) {
+	dir, err := os.MkdirTemp("", "overloadbench-")
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	server, err := start(ctx, o, s, p, dir)
+	if err != nil {
+		return r, err
+	}
+	defer server.stop()
+	idle, err := server.state(ctx)
+	if err != nil {
+		return r, err
+	}
+	u, err := newUsers(p, c, server.addr, o.Deadline)
+	if err != nil {
+		return r, err
+	}
+	defer u.close()
+	w := watch(ctx, server, u, p)
+	b, err := offer(ctx, u, &plan{o.Before, o.Overload, o.After, quiet * o.rate(), load * o.rate()}, o.Deadline, o.Seed, w.mark)
+	w.stop()
+	if err = errors.Join(err, w.err); err != nil {
+		return r, err
+	}
+	resident, err := peak(idle.PID)
+	if err != nil {
+		return r, err
+	}
+	during := b.tallies[overload]
+	requests := float64(max(during.sum(), 1))
+	r = Result{
+		Server: s.Name, Gated: s.Gated, Protocol: p, Client: c, Load: load,
+		Goodput: float64(during[good]) / (o.rate() * o.Overload.Seconds()),
+		Good:    during.share(), Late: float64(during[late]) / requests, Refused: float64(during[refused]) / requests, Failed: float64(during[failed]) / requests,
+		Amplification: float64(w.arrivals[firstSecond]-w.arrivals[overload]) / requests,
+		Recovery:      b.tallies[firstSecond].share(), Recovered: b.tallies[secondSecond].share(),
+		Goroutines: w.goroutines, Connections: w.connections, Beyond: max(0, w.beyond-idle.Goroutines), Bound: o.Workers + o.capacity() + slack,
+		Resident: resident,
+	}
+	if b.failure != nil {
+		r.Failure = b.failure.Error()
+	}
+	return r, nil
+}
+
+// watcher asks a server how it is.
+type watcher struct {
+	server *process
+	users  *users
+	own    int // goroutines of a connection
+	ended  context.CancelFunc
+	done   sync.WaitGroup
+
+	mu                              sync.Mutex
+	goroutines, connections, beyond int           // most at a time, each
+	arrivals                        [spans]uint64 // up to the beginning of a span
+	err                             error
+}
+
+// connectionGoroutines are those that a server has for a connection as long as it is open: net/http has one that
+// serves it and, while a handler runs, one that reads ahead; grpc-go has one that reads, one that writes
+// and one that keeps it alive, and the chassis one that looks after its age.
+func connectionGoroutines(p Protocol) int {
+	if p == HTTP {
+		return 2
+	}
+	return 4
+}
+
+// watch asks until stop.
+func watch(ctx context.Context, server *process, u *users, p Protocol) *watcher {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watcher{server: server, users: u, own: connectionGoroutines(p), ended: cancel}
+	w.done.Go(func() {
+		for pause(ctx, interval) == nil {
+			w.look()
+		}
+	})
+	return w
+}
+
+// look asks once. The connections are those of before or after, whichever were more.
+func (w *watcher) look() uint64 {
+	conns := w.users.conns.Load()
+	s, err := w.server.state(context.Background())
+	conns = max(conns, w.users.conns.Load())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.err = err
+	}
+	w.goroutines, w.connections = max(w.goroutines, s.Goroutines), max(w.connections, int(conns))
+	w.beyond = max(w.beyond, s.Goroutines-w.own*int(conns))
+	return s.Arrivals
+}
+
+// mark has the beginning of a span noted.
+func (w *watcher) mark(s span) {
+	w.done.Go(func() {
+		n := w.look()
+		w.mu.Lock()
+		w.arrivals[s] = n
+		w.mu.Unlock()
+	})
+}
+
+// stop returns when nothing is asked any more.
+func (w *watcher) stop() {
+	w.ended()
+	w.done.Wait()
+}

@@ -1,0 +1,80 @@
+// Package target is the service on the chassis that is overloaded. The daemon is tools/cmd/overloadd:
+//
+//	func main() { chassis.Main(target.Spec) }
+//
+// Its listeners are "http" and "grpc", which share nothing but a pool of workers, and "debug".
+package target
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
+	"github.com/seed-754044b3/roadworthy/tools/overloadbench/work"
+)
+
+// Config is the configuration of the service.
+type Config struct {
+	HTTP     chassis.HTTPConfig `config:"http"`
+	GRPC     grpcserver.Config  `config:"grpc"`
+	Debug    chassis.HTTPConfig `config:"debug"`
+	Workers  int                `config:"workers" doc:"how much work can be done at a time"`
+	Mean     time.Duration      `config:"mean" doc:"how long work takes on average"`
+	Deadline time.Duration      `config:"deadline" doc:"how long callers wait over HTTP, where they cannot say so"`
+}
+
+// Spec is the service. It does not change.
+var Spec = chassis.Spec[Config]{
+	Name: "overload",
+	Doc:  "does work that takes its time, to be asked for more of it than it can do",
+	Defaults: Config{
+		HTTP:     chassis.HTTPConfig{Addr: "127.0.0.1:8080"},
+		GRPC:     grpcserver.Config{Addr: "127.0.0.1:9090"},
+		Debug:    chassis.HTTPConfig{Addr: "127.0.0.1:0"},
+		Workers:  4,
+		Mean:     20 * time.Millisecond,
+		Deadline: 100 * time.Millisecond,
+	},
+	Setup: setup,
+}
+
+func setup(_ context.Context, s *chassis.Service, cfg Config) error {
+	pool := work.New(cfg.Workers, cfg.Mean)
+	r := chassis.NewRouter()
+	r.Handle("GET "+work.Path, func(_ http.ResponseWriter, r *http.Request) error { return pool.Do(r.Context()) }, chassis.Timeout(cfg.Deadline))
+	if err := s.HTTP("http", cfg.HTTP, r); err != nil {
+		return err
+	}
+	debug := http.NewServeMux()
+	debug.Handle("GET /state", work.Handler(func() uint64 { return arrivals(s) }))
+	if err := s.HTTP("debug", cfg.Debug, debug); err != nil {
+		return err
+	}
+	return grpcserver.Serve(s, "grpc", cfg.GRPC, func(r grpc.ServiceRegistrar) { work.Register(r, pool.Do) })
+}
+
+// arrivals is what the metrics of the service say has come to the two listeners.
+func arrivals(s *chassis.Service) uint64 {
+	families, err := s.Registry().Gather()
+	if err != nil {
+		return 0
+	}
+	var n float64
+	for _, f := range families {
+		if f.GetName() != "requests_total" && f.GetName() != s.Name()+"_requests_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "listener" && l.GetValue() != "debug" {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return uint64(n)
+}
