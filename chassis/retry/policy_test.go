@@ -360,6 +360,28 @@ func TestAnOverloadedServiceIsSentTwiceWhatItAcceptsAndNoMore(t *testing.T) {
 	}
 }
 
+func TestWhenLessIsOfferedThanIsAcceptedNothingIsHeldBackAnyMore(t *testing.T) {
+	c := clock.NewVirtual(epoch)
+	p := retry.New("game", retry.Config{}, c, mathrand.NewChaCha8([32]byte{5}))
+	next := c.Now()
+	capacity := func() bool { // 200 a second, evenly
+		if c.Now().Before(next) {
+			return false
+		}
+		next = c.Now().Add(5 * time.Millisecond)
+		return true
+	}
+	sent, _ := offer(c, p, 10*time.Second, 2000, capacity)
+	if sent > 5000 {
+		t.Errorf("under overload %d of 20000 requests were sent, want twice the 2000 that can be accepted and little more", sent)
+	}
+	_, first := offer(c, p, time.Second, 140, capacity)
+	_, then := offer(c, p, time.Second, 140, capacity)
+	if first < 133 || then != 140 {
+		t.Errorf("of 140 requests %d were served in the first second after the overload and %d in the second, want 133 and all", first, then)
+	}
+}
+
 func TestAfterAnOutageTheClientIsBackInSeconds(t *testing.T) {
 	c := clock.NewVirtual(epoch)
 	p := retry.New("game", retry.Config{}, c, mathrand.NewChaCha8([32]byte{3}))
