@@ -118,7 +118,7 @@ func (p *Policy) now() time.Duration { return p.clock.Now().Sub(p.epoch) }
 const budgetSpan = 10 * time.Second
 
 // latestSpan is over which time it is seen that requests have become few.
-const latestSpan = 50 * time.Millisecond
+const latestSpan = 25 * time.Millisecond
 
 // Hedge is [Config].Hedge.
 func (p *Policy) Hedge() time.Duration { return p.cfg.Hedge }

@@ -82,7 +82,7 @@ type Options struct {
 	Mean     time.Duration // how long work takes on average: 20 ms; half of it to one and a half
 	Deadline time.Duration // how long a user waits: 100 ms
 
-	Before   time.Duration // at 0.7 of the capacity: 1.5 s
+	Before   time.Duration // at 0.7 of the capacity: 1 s
 	Overload time.Duration // at the load: 3 s
 	After    time.Duration // at 0.7 again; 2 s, and no less
 
@@ -105,7 +105,7 @@ func (o *Options) setDefaults() {
 	set(&o.Workers, 4)
 	set(&o.Mean, 20*time.Millisecond)
 	set(&o.Deadline, 100*time.Millisecond)
-	set(&o.Before, 1500*time.Millisecond)
+	set(&o.Before, time.Second)
 	set(&o.Overload, 3*time.Second)
 	o.After = max(o.After, 2*time.Second)
 	set(&o.Seed, 1)

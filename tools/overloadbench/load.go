@@ -78,7 +78,8 @@ func (p *plan) at(t time.Duration) (span, float64) {
 type books struct {
 	mu      sync.Mutex
 	tallies [spans]tally
-	failure error // the first
+	served  [spans]int // attempts of patient users that were answered in time, by when they were
+	failure error      // the first
 }
 
 func (b *books) enter(s span, o outcome, err error) {
@@ -103,8 +104,7 @@ func judge(err error, took, deadline time.Duration) outcome {
 	return failed
 }
 
-// timeout says whether err is of an attempt that took too long. go-retryablehttp wraps such errors in text
-// only after its last attempt: that is a user who has waited for all of them.
+// timeout says whether err is of an attempt that took too long.
 func timeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
@@ -119,6 +119,12 @@ func offer(ctx context.Context, u *users, p *plan, deadline time.Duration, seed 
 	waiting := make(chan struct{}, maxUsers)
 	var all sync.WaitGroup
 	start, now, last := time.Now(), time.Duration(0), before
+	u.served = func() {
+		s, _ := p.at(time.Since(start))
+		b.mu.Lock()
+		b.served[s]++
+		b.mu.Unlock()
+	}
 	mark(before)
 	for {
 		s, rate := p.at(now)

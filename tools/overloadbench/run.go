@@ -61,7 +61,7 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 		return r, err
 	}
 	defer u.close()
-	w := watch(ctx, server, u, p)
+	w := watch(ctx, server, p)
 	b, err := offer(ctx, u, &plan{o.Before, o.Overload, o.After, quiet * o.rate(), load * o.rate()}, o.Deadline, o.Seed, w.mark)
 	w.stop()
 	if err = errors.Join(err, w.err); err != nil {
@@ -72,11 +72,15 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 		return r, err
 	}
 	during := b.tallies[overload]
-	requests := float64(max(during.sum(), 1))
+	requests, answers := float64(max(during.sum(), 1)), during[good]
+	if u.patient {
+		answers = b.served[overload]
+	}
+	could := o.rate() * o.Overload.Seconds()
 	r = Result{
 		Server: s.Name, Gated: s.Gated, Protocol: p, Client: c, Load: load,
-		Goodput: float64(during[good]) / (o.rate() * o.Overload.Seconds()),
-		Good:    during.share(), Late: float64(during[late]) / requests, Refused: float64(during[refused]) / requests, Failed: float64(during[failed]) / requests,
+		Goodput: float64(answers) / could, Users: float64(during[good]) / could,
+		Late: float64(during[late]) / requests, Refused: float64(during[refused]) / requests, Failed: float64(during[failed]) / requests,
 		Amplification: float64(w.arrivals[firstSecond]-w.arrivals[overload]) / requests,
 		Recovery:      b.tallies[firstSecond].share(), Recovered: b.tallies[secondSecond].share(),
 		Goroutines: w.goroutines, Connections: w.connections, Beyond: max(0, w.beyond-idle.Goroutines), Bound: o.Workers + o.capacity() + slack,
@@ -91,7 +95,6 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 // watcher asks a server how it is.
 type watcher struct {
 	server *process
-	users  *users
 	own    int // goroutines of a connection
 	ended  context.CancelFunc
 	done   sync.WaitGroup
@@ -113,9 +116,9 @@ func connectionGoroutines(p Protocol) int {
 }
 
 // watch asks until stop.
-func watch(ctx context.Context, server *process, u *users, p Protocol) *watcher {
+func watch(ctx context.Context, server *process, p Protocol) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{server: server, users: u, own: connectionGoroutines(p), ended: cancel}
+	w := &watcher{server: server, own: connectionGoroutines(p), ended: cancel}
 	w.done.Go(func() {
 		for pause(ctx, interval) == nil {
 			w.look()
@@ -124,18 +127,16 @@ func watch(ctx context.Context, server *process, u *users, p Protocol) *watcher 
 	return w
 }
 
-// look asks once. The connections are those of before or after, whichever were more.
+// look asks once.
 func (w *watcher) look() uint64 {
-	conns := w.users.conns.Load()
 	s, err := w.server.state(context.Background())
-	conns = max(conns, w.users.conns.Load())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
 		w.err = err
 	}
-	w.goroutines, w.connections = max(w.goroutines, s.Goroutines), max(w.connections, int(conns))
-	w.beyond = max(w.beyond, s.Goroutines-w.own*int(conns))
+	w.goroutines, w.connections = max(w.goroutines, s.Goroutines), max(w.connections, s.Connections)
+	w.beyond = max(w.beyond, s.Goroutines-w.own*s.Connections)
 	return s.Arrivals
 }
 

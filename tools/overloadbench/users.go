@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	retrying "github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
@@ -35,35 +33,13 @@ const maxConns = 4000
 
 // users are many callers in one process, that share a client as the requests of a service do.
 type users struct {
-	conns atomic.Int64 // open now
 	// patient users wait for as long as their client tries. Of others the context ends with the deadline.
 	patient bool
 	ask     func(context.Context) error // nil, errRefused, or what else went wrong
-	close   func()
-}
-
-// dial counts the connections that are open.
-func (u *users) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	u.conns.Add(1)
-	return &counted{Conn: c, open: &u.conns}, nil
-}
-
-// counted is a connection that is counted until it is closed.
-type counted struct {
-	net.Conn
-	open   *atomic.Int64
-	closed atomic.Bool
-}
-
-func (c *counted) Close() error {
-	if !c.closed.Swap(true) {
-		c.open.Add(-1)
-	}
-	return c.Conn.Close()
+	// served is called with each attempt of patient users that was answered as it should be, by many at a
+	// time. An attempt ends with the deadline, so that it was in time.
+	served func()
+	close  func()
 }
 
 // newUsers makes users of a client for the server at addr.
@@ -80,7 +56,7 @@ func newUsers(p Protocol, c Client, addr string, deadline time.Duration) (*users
 
 func (u *users) http(c Client, addr string, deadline time.Duration) error {
 	url := "http://" + addr
-	tr := &http.Transport{DialContext: u.dial, MaxIdleConns: maxConns, MaxIdleConnsPerHost: maxConns}
+	tr := &http.Transport{MaxIdleConns: maxConns, MaxIdleConnsPerHost: maxConns}
 	u.close = tr.CloseIdleConnections
 	var do func(*http.Request) (*http.Response, error)
 	switch c {
@@ -89,7 +65,8 @@ func (u *users) http(c Client, addr string, deadline time.Duration) error {
 	case Defaults:
 		// The time for an attempt is the one thing that everybody sets.
 		r := retryablehttp.NewClient()
-		r.Logger, r.HTTPClient = nil, &http.Client{Transport: tr, Timeout: deadline}
+		r.ErrorHandler = retryablehttp.PassthroughErrorHandler // what was answered last, to be counted as that
+		r.Logger, r.HTTPClient = nil, &http.Client{Transport: attempts{tr, u}, Timeout: deadline}
 		do = func(req *http.Request) (*http.Response, error) {
 			again, err := retryablehttp.FromRequest(req)
 			if err != nil {
@@ -99,7 +76,7 @@ func (u *users) http(c Client, addr string, deadline time.Duration) error {
 		}
 	case Ours:
 		h := new(host)
-		ours, err := client.New(h, "work", client.Config{URL: url, Timeout: deadline, MaxConns: maxConns}, func(t *http.Transport) { t.DialContext = u.dial })
+		ours, err := client.New(h, "work", client.Config{URL: url, Timeout: deadline, MaxConns: maxConns})
 		if err != nil {
 			return err
 		}
@@ -123,6 +100,29 @@ func (u *users) http(c Client, addr string, deadline time.Duration) error {
 	return nil
 }
 
+// attempts is a transport that tells of those that were answered as they should be.
+type attempts struct {
+	http.RoundTripper
+	users *users
+}
+
+func (a attempts) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.RoundTripper.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		a.users.served()
+	}
+	return resp, err
+}
+
+// attempt is the same for calls.
+func (u *users) attempt(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, req, reply, cc, opts...)
+	if err == nil {
+		u.served()
+	}
+	return err
+}
+
 // answered is what a status says.
 func answered(code int) error {
 	switch code {
@@ -137,8 +137,7 @@ func answered(code int) error {
 }
 
 func (u *users) grpc(c Client, addr string, deadline time.Duration) error {
-	dialer := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return u.dial(ctx, "tcp", addr) })
-	options := []grpc.DialOption{dialer, grpc.WithTransportCredentials(insecure.NewCredentials())}
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	var calls []grpc.CallOption
 	var conn *grpc.ClientConn
 	var err error
@@ -148,10 +147,10 @@ func (u *users) grpc(c Client, addr string, deadline time.Duration) error {
 		conn, err = grpc.NewClient(addr, append(options, grpc.WithDisableRetry())...)
 	case Defaults:
 		conn, err = grpc.NewClient(addr, append(options, grpc.WithChainUnaryInterceptor(
-			retrying.UnaryClientInterceptor(retrying.WithMax(5), retrying.WithPerRetryTimeout(deadline))))...)
+			retrying.UnaryClientInterceptor(retrying.WithMax(5), retrying.WithPerRetryTimeout(deadline)), u.attempt))...)
 	case Ours:
 		calls = append(calls, grpcclient.Idempotent())
-		conn, err = grpcclient.Dial(h, "work", grpcclient.Config{Addr: addr, Timeout: deadline}, dialer)
+		conn, err = grpcclient.Dial(h, "work", grpcclient.Config{Addr: addr, Timeout: deadline})
 	}
 	if err != nil {
 		return err

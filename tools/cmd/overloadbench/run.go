@@ -19,7 +19,7 @@ const usage = `overloadbench offers servers more than they can do, over HTTP and
 
 usage: overloadbench [flags]
 
-Each run takes 7 s: users come at 0.7 of the capacity, then at a multiple of it, then at 0.7 again. The server on
+Each run takes 6 s: users come at 0.7 of the capacity, then at a multiple of it, then at 0.7 again. The server on
 the chassis is overloadd, the others are overloadpeers; README.md of the package tells how both are built. It
 exits with 1 when the server on the chassis misses a gate.
 
@@ -42,7 +42,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	fs.IntVar(&o.bench.Workers, "workers", 0, "how much a server can do at a time (default 4)")
 	fs.DurationVar(&o.bench.Mean, "mean", 0, "how long work takes on average (default 20ms)")
 	fs.DurationVar(&o.bench.Deadline, "deadline", 0, "how long users wait (default 100ms)")
-	fs.DurationVar(&o.bench.Before, "before", 0, "how long little is offered first (default 1.5s)")
+	fs.DurationVar(&o.bench.Before, "before", 0, "how long little is offered first (default 1s)")
 	fs.DurationVar(&o.bench.Overload, "overload", 0, "how long too much is offered (default 3s)")
 	fs.DurationVar(&o.bench.After, "after", 0, "how long little is offered afterwards (default and at least 2s)")
 	fs.Uint64Var(&o.bench.Seed, "seed", 0, "of when users come (default 1)")

@@ -32,6 +32,7 @@ func main() {
 		log.Fatal(err)
 	}
 	var arrivals atomic.Uint64
+	var open atomic.Int64
 	pool := work.New(*workers, *mean)
 	do := func(ctx context.Context) error {
 		arrivals.Add(1)
@@ -39,18 +40,46 @@ func main() {
 	}
 	go func() {
 		mux := http.NewServeMux()
-		mux.Handle("GET /state", work.Handler(arrivals.Load))
+		mux.Handle("GET /state", work.Handler(func() work.Counts { return work.Counts{Arrivals: arrivals.Load(), Connections: int(open.Load())} }))
 		log.Fatal(http.ListenAndServe(*debug, mux))
 	}()
-	log.Fatal(serve(*protocol, *addr, do))
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(serve(*protocol, counting{l, &open}, do))
 }
 
-func serve(protocol, addr string, do func(context.Context) error) error {
+// counting is a listener that counts its connections until they are closed.
+type counting struct {
+	net.Listener
+	open *atomic.Int64
+}
+
+func (l counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.open.Add(1)
+	return &counted{Conn: c, open: l.open}, nil
+}
+
+type counted struct {
+	net.Conn
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+func (c *counted) Close() error {
+	if !c.closed.Swap(true) {
+		c.open.Add(-1)
+	}
+	return c.Conn.Close()
+}
+
+func serve(protocol string, l net.Listener, do func(context.Context) error) error {
 	if protocol == "grpc" {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return err
-		}
 		s := grpc.NewServer()
 		work.Register(s, func(ctx context.Context) error {
 			err := do(ctx)
@@ -67,5 +96,5 @@ func serve(protocol, addr string, do func(context.Context) error) error {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	return (&http.Server{Addr: addr, Handler: mux}).ListenAndServe()
+	return (&http.Server{Handler: mux}).Serve(l)
 }

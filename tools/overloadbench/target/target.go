@@ -50,31 +50,33 @@ func setup(_ context.Context, s *chassis.Service, cfg Config) error {
 		return err
 	}
 	debug := http.NewServeMux()
-	debug.Handle("GET /state", work.Handler(func() uint64 { return arrivals(s) }))
+	debug.Handle("GET /state", work.Handler(func() work.Counts { return counts(s) }))
 	if err := s.HTTP("debug", cfg.Debug, debug); err != nil {
 		return err
 	}
 	return grpcserver.Serve(s, "grpc", cfg.GRPC, func(r grpc.ServiceRegistrar) { work.Register(r, pool.Do) })
 }
 
-// arrivals is what the metrics of the service say has come to the two listeners.
-func arrivals(s *chassis.Service) uint64 {
+// counts are what the metrics of the service say of the two listeners.
+func counts(s *chassis.Service) (c work.Counts) {
 	families, err := s.Registry().Gather()
 	if err != nil {
-		return 0
+		return c
 	}
-	var n float64
 	for _, f := range families {
-		if f.GetName() != "requests_total" && f.GetName() != s.Name()+"_requests_total" {
-			continue
-		}
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "listener" && l.GetValue() != "debug" {
-					n += m.GetCounter().GetValue()
+				if l.GetName() != "listener" || l.GetValue() == "debug" {
+					continue
+				}
+				switch f.GetName() {
+				case "requests_total":
+					c.Arrivals += uint64(m.GetCounter().GetValue())
+				case "connections":
+					c.Connections += int(m.GetGauge().GetValue())
 				}
 			}
 		}
 	}
-	return uint64(n)
+	return c
 }

@@ -68,12 +68,18 @@ func Register(r grpc.ServiceRegistrar, do func(context.Context) error) {
 type State struct {
 	PID        int
 	Goroutines int
-	Arrivals   uint64 // requests that came, those refused included
+	Counts
 }
 
-// Handler answers the state of the process. arrivals is called for each answer.
-func Handler(arrivals func() uint64) http.Handler {
+// Counts are what a server has counted.
+type Counts struct {
+	Arrivals    uint64 // requests that came, those refused included
+	Connections int    // open, on which they come
+}
+
+// Handler answers the state of the process. count is called for each answer.
+func Handler(count func() Counts) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(State{os.Getpid(), runtime.NumGoroutine(), arrivals()})
+		_ = json.NewEncoder(w).Encode(State{os.Getpid(), runtime.NumGoroutine(), count()})
 	})
 }
