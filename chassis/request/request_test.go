@@ -162,3 +162,20 @@ func FuzzParseTrace(f *testing.F) {
 		}
 	})
 }
+
+func TestASourceHasNumbersBesideIDs(t *testing.T) {
+	source := request.NewSource([32]byte{1})
+	sum, seen := 0.0, map[float64]bool{}
+	const numbers = 1000
+	for range numbers {
+		f := source.Float64()
+		if f < 0 || f >= 1 {
+			t.Fatalf("%v", f)
+		}
+		sum += f
+		seen[f] = true
+	}
+	if mean := sum / numbers; mean < 0.45 || mean > 0.55 || len(seen) != numbers {
+		t.Errorf("mean %v of %d numbers", mean, len(seen))
+	}
+}
