@@ -13,18 +13,12 @@ import (
 
 const mib = 1 << 20
 
-// garbage makes n bytes of it and returns how many collections that took.
-func garbage(n int) uint32 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range n >> 10 {
-		sink = make([]byte, 1<<10)
-	}
-	runtime.ReadMemStats(&after)
-	return after.NumGC - before.NumGC
+// goal is the size that the heap may grow to before the next collection.
+func goal() int64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
 }
-
-var sink []byte
 
 // gogc is GOGC as it stands.
 func gogc() int {
@@ -48,18 +42,17 @@ func settled(t *testing.T, what string, ok func(percent int) bool) {
 	}
 }
 
-func TestASmallHeapIsCollectedSeldom(t *testing.T) {
+func TestASmallHeapMayGrowToItsFloor(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	runtime.GC()
-	without := garbage(256 * mib)
-	stop := heap.Keep(32 * mib)
-	runtime.GC()
-	with := garbage(256 * mib)
-	stop()
-	// A heap of 32 MiB instead of 4 takes eight times the garbage, less what is in use.
-	if with*4 > without {
-		t.Errorf("%d collections with a floor, %d without", with, without)
+	without := goal()
+	const floor = 64 * mib
+	stop := heap.Keep(floor)
+	settled(t, "with a floor", func(int) bool { return goal() > floor*9/10 })
+	if with := goal(); with > floor*11/10 || without > floor/4 {
+		t.Errorf("the heap may grow to %d bytes with a floor, %d without", with, without)
 	}
+	stop()
 	if p := gogc(); p != 100 {
 		t.Errorf("GOGC is %d afterwards", p)
 	}
