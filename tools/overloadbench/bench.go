@@ -65,7 +65,7 @@ func Servers(bin string) []Server {
 func ours(command []string, o *Options, p Protocol, addr, debug string) []string {
 	other := map[Protocol]Protocol{HTTP: GRPC, GRPC: HTTP}[p]
 	listener := "-" + string(p)
-	return append(command, listener+".addr="+addr, "-"+string(other)+".addr=127.0.0.1:0", "-debug.addr="+debug, "-access_log.path=off",
+	return append(command, "-inprocess", listener+".addr="+addr, "-"+string(other)+".addr=127.0.0.1:0", "-debug.addr="+debug, "-access_log.path=off",
 		fmt.Sprintf("-workers=%d", o.Workers), "-mean="+o.Mean.String(), "-deadline="+o.Deadline.String(),
 		fmt.Sprintf("%s.admission.workers=%d", listener, o.Workers), fmt.Sprintf("%s.admission.capacity=%d", listener, o.capacity()),
 		listener+".admission.max_wait="+o.Deadline.String())

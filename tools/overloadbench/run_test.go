@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,13 +133,23 @@ func timely(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func TestARunEndsWithItsContext(t *testing.T) {
-	begun := time.Now()
-	_, err := overloadbench.Run(timely(t, 2*time.Second), overloadbench.Options{Servers: overloadbench.Servers(programs(t))[:1], Overload: time.Hour})
+func TestARunEndsWithItsContextAndLeavesNoProcess(t *testing.T) {
+	begun, bin := time.Now(), programs(t)
+	_, err := overloadbench.Run(timely(t, 2*time.Second), overloadbench.Options{Servers: overloadbench.Servers(bin)[:1], Overload: time.Hour})
 	if !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "killed") {
 		t.Errorf("%v, want the context's error", err)
 	}
 	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("it took %v", took)
+	}
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(commands) == 0 {
+		t.Fatalf("%d processes: %v", len(commands), err)
+	}
+	for _, name := range commands {
+		// One that has ended meanwhile has none.
+		if text, _ := os.ReadFile(name); strings.Contains(string(text), bin) {
+			t.Errorf("left: %q", text)
+		}
 	}
 }
