@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +82,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // complete makes of the flags what is to be run.
 func (o *options) complete() error {
-	all := overloadbench.Servers(o.bin)
+	bin, err := filepath.Abs(o.bin) // servers run in directories of their own
+	if err != nil {
+		return err
+	}
+	all := overloadbench.Servers(bin)
 	o.bench.Servers = all
 	if o.servers != "" {
 		o.bench.Servers = nil
