@@ -53,12 +53,12 @@ func (h *host) ask(path string, headers ...string) <-chan asked {
 func TestRequestsWaitForTheirTurnAndAreTurnedAwayWhenAllPlacesAreTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true, http: narrow(), settings: func(s *chassis.Settings) { s.AccessLog.Format = "%U %>s %{queue_wait_us}x" }},
-			serve(routes(map[string]chassis.Handler{"GET /work/{n}": sleeps(time.Second)})))
-		first := h.ask("/work/1")
+			serve(routes(map[string]chassis.Handler{"GET /job/{n}": sleeps(time.Second)})))
+		first := h.ask("/job/1")
 		synctest.Wait()
-		second := h.ask("/work/2")
+		second := h.ask("/job/2")
 		synctest.Wait()
-		if third := <-h.ask("/work/3"); third.problem(t).Code != 503 || third.Header.Get("Retry-After") == "" || third.took != 0 {
+		if third := <-h.ask("/job/3"); third.problem(t).Code != 503 || third.Header.Get("Retry-After") == "" || third.took != 0 {
 			t.Errorf("the third: %d after %v: %s", third.StatusCode, third.took, third.body)
 		}
 		if a, b := <-first, <-second; a.StatusCode != 200 || b.StatusCode != 200 || a.took != time.Second || b.took != 2*time.Second {
@@ -66,7 +66,7 @@ func TestRequestsWaitForTheirTurnAndAreTurnedAwayWhenAllPlacesAreTaken(t *testin
 		}
 		h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "full", "class", "critical")
 		h.stop()
-		for _, want := range []string{"/work/1 200 0\n", "/work/2 200 1000000\n", "/work/3 503 0\n"} {
+		for _, want := range []string{"/job/1 200 0\n", "/job/2 200 1000000\n", "/job/3 503 0\n"} {
 			if !strings.Contains(h.access.String(), want) {
 				t.Errorf("no line %q in %s", want, h.access.String())
 			}
@@ -77,17 +77,17 @@ func TestRequestsWaitForTheirTurnAndAreTurnedAwayWhenAllPlacesAreTaken(t *testin
 func TestWhoIsTurnedAwayHasNotSentABody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{
-			"GET /work": sleeps(time.Second),
-			"POST /work": func(_ http.ResponseWriter, r *http.Request) error {
+			"GET /job": sleeps(time.Second),
+			"POST /job": func(_ http.ResponseWriter, r *http.Request) error {
 				_, err := io.Copy(io.Discard, r.Body)
 				return err
 			},
 		})))
-		first := h.ask("/work")
+		first := h.ask("/job")
 		synctest.Wait()
-		second := h.ask("/work")
+		second := h.ask("/job")
 		synctest.Wait()
-		conn, r := h.talk("POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
+		conn, r := h.talk("POST /job HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
 		defer conn.Close()
 		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 503") {
 			t.Errorf("%q, %v", line, err)
@@ -99,7 +99,7 @@ func TestWhoIsTurnedAwayHasNotSentABody(t *testing.T) {
 
 func TestStreamsTakeNoWorkersPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})
+		r := routes(map[string]chassis.Handler{"GET /job": sleeps(time.Second)})
 		r.Handle("GET /stream", sleeps(time.Hour), chassis.Stream())
 		h := start(t, options{pipes: true, http: narrow()}, serve(r))
 		var streams []<-chan asked
@@ -107,7 +107,7 @@ func TestStreamsTakeNoWorkersPlace(t *testing.T) {
 			streams = append(streams, h.ask("/stream"))
 		}
 		synctest.Wait()
-		if a := <-h.ask("/work"); a.StatusCode != 200 || a.took != time.Second {
+		if a := <-h.ask("/job"); a.StatusCode != 200 || a.took != time.Second {
 			t.Errorf("%d after %v", a.StatusCode, a.took)
 		}
 		for _, s := range streams {
@@ -144,14 +144,14 @@ func TestRoutesMayShareAQueueOfTheirOwn(t *testing.T) {
 
 func TestWhatMattersLessMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})
+		r := routes(map[string]chassis.Handler{"GET /job": sleeps(time.Second)})
 		r.Handle("GET /batch", sleeps(time.Second), chassis.Class(queue.Sheddable))
 		h := start(t, options{pipes: true, http: narrow()}, serve(r))
 		first := h.ask("/batch")
 		synctest.Wait()
 		batch := h.ask("/batch")
 		synctest.Wait()
-		second := h.ask("/work")
+		second := h.ask("/job")
 		if shed := <-batch; shed.problem(t).Code != 503 || shed.took != 0 {
 			t.Errorf("what waited: %d after %v", shed.StatusCode, shed.took)
 		}
@@ -178,7 +178,7 @@ func TestTenantsTakeTurns(t *testing.T) {
 				if c.tenant != nil {
 					r.Tenant(c.tenant)
 				}
-				r.Handle("GET /work", func(_ http.ResponseWriter, r *http.Request) error {
+				r.Handle("GET /job", func(_ http.ResponseWriter, r *http.Request) error {
 					mu.Lock()
 					order = append(order, r.Header.Get(c.header))
 					mu.Unlock()
@@ -191,7 +191,7 @@ func TestTenantsTakeTurns(t *testing.T) {
 				h := start(t, options{pipes: true, http: cfg}, serve(r))
 				var answers []<-chan asked
 				for _, tenant := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1", "2001:db8::1"} {
-					answers = append(answers, h.ask("/work", c.header, tenant))
+					answers = append(answers, h.ask("/job", c.header, tenant))
 					synctest.Wait()
 				}
 				for _, a := range answers {
@@ -327,10 +327,10 @@ func TestADarkQueueOnlyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := narrow()
 		c.Admission.Dark = true
-		h := start(t, options{pipes: true, http: c}, serve(routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})))
+		h := start(t, options{pipes: true, http: c}, serve(routes(map[string]chassis.Handler{"GET /job": sleeps(time.Second)})))
 		var answers []<-chan asked
 		for range 4 {
-			answers = append(answers, h.ask("/work"))
+			answers = append(answers, h.ask("/job"))
 		}
 		for _, a := range answers {
 			if got := <-a; got.StatusCode != 200 || got.took != time.Second {
@@ -346,7 +346,7 @@ func TestAListenerMayHaveNoAdmission(t *testing.T) {
 		h := start(t, options{pipes: true, http: c}, serve(sleepsAdopted(time.Second)))
 		var answers []<-chan asked
 		for range 10 {
-			answers = append(answers, h.ask("/work"))
+			answers = append(answers, h.ask("/job"))
 		}
 		for _, a := range answers {
 			if got := <-a; got.StatusCode != 200 || got.took != time.Second {
@@ -362,11 +362,11 @@ func TestAListenerMayHaveNoAdmission(t *testing.T) {
 func TestAnAdoptedHandlerIsAdmittedAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true, http: narrow()}, serve(sleepsAdopted(time.Second)))
-		first := h.ask("/work")
+		first := h.ask("/job")
 		synctest.Wait()
-		second := h.ask("/work")
+		second := h.ask("/job")
 		synctest.Wait()
-		if third := <-h.ask("/work"); third.StatusCode != 503 {
+		if third := <-h.ask("/job"); third.StatusCode != 503 {
 			t.Errorf("the third: %d", third.StatusCode)
 		}
 		if a, b := <-first, <-second; a.took != time.Second || b.took != 2*time.Second {

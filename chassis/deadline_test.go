@@ -61,12 +61,12 @@ func TestACallerMayShortenTheTimeOfAHandlerAndNotLengthenIt(t *testing.T) {
 func TestAHandlerEndsWithItsCallersPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true}, serve(routes(map[string]chassis.Handler{
-			"GET /work": func(_ http.ResponseWriter, r *http.Request) error {
+			"GET /job": func(_ http.ResponseWriter, r *http.Request) error {
 				<-r.Context().Done()
 				return r.Context().Err()
 			},
 		})))
-		if a := <-h.ask("/work", "Grpc-Timeout", "3S"); a.problem(t).Code != 504 || a.took != 3*time.Second {
+		if a := <-h.ask("/job", "Grpc-Timeout", "3S"); a.problem(t).Code != 504 || a.took != 3*time.Second {
 			t.Errorf("%d after %v: %s", a.StatusCode, a.took, a.body)
 		}
 	})
@@ -74,21 +74,21 @@ func TestAHandlerEndsWithItsCallersPatience(t *testing.T) {
 
 func TestWhatCannotBeDoneBeforeItsCallerLeavesIsTurnedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})))
-		<-h.ask("/work") // from now on the queue knows that work takes a second
-		first := h.ask("/work")
+		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{"GET /job": sleeps(time.Second)})))
+		<-h.ask("/job") // from now on the queue knows that work takes a second
+		first := h.ask("/job")
 		synctest.Wait()
-		if hasty := <-h.ask("/work", "Grpc-Timeout", "1500m"); hasty.problem(t).Code != 503 || hasty.took != 0 {
+		if hasty := <-h.ask("/job", "Grpc-Timeout", "1500m"); hasty.problem(t).Code != 503 || hasty.took != 0 {
 			t.Errorf("who cannot wait for two seconds: %d after %v", hasty.StatusCode, hasty.took)
 		}
 		h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "deadline", "class", "critical")
-		if patient := <-h.ask("/work", "Grpc-Timeout", "2500m"); patient.StatusCode != 200 || patient.took != 2*time.Second {
+		if patient := <-h.ask("/job", "Grpc-Timeout", "2500m"); patient.StatusCode != 200 || patient.took != 2*time.Second {
 			t.Errorf("who can: %d after %v", patient.StatusCode, patient.took)
 		}
 		if a := <-first; a.StatusCode != 200 {
 			t.Errorf("the first: %d", a.StatusCode)
 		}
-		if late := <-h.ask("/work", "Grpc-Timeout", "0n"); late.StatusCode != 504 || late.took != 0 {
+		if late := <-h.ask("/job", "Grpc-Timeout", "0n"); late.StatusCode != 504 || late.took != 0 {
 			t.Errorf("who has given up: %d after %v", late.StatusCode, late.took)
 		}
 		h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "expired", "class", "critical")
@@ -97,10 +97,10 @@ func TestWhatCannotBeDoneBeforeItsCallerLeavesIsTurnedAway(t *testing.T) {
 
 func TestWhoseDeadlineComesWhileWaitingIsCountedByThat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{"GET /work": sleeps(time.Second)})))
-		first := h.ask("/work")
+		h := start(t, options{pipes: true, http: narrow()}, serve(routes(map[string]chassis.Handler{"GET /job": sleeps(time.Second)})))
+		first := h.ask("/job")
 		synctest.Wait()
-		if late := <-h.ask("/work", "Grpc-Timeout", "500m"); late.problem(t).Code != 503 || late.took != 500*time.Millisecond {
+		if late := <-h.ask("/job", "Grpc-Timeout", "500m"); late.problem(t).Code != 503 || late.took != 500*time.Millisecond {
 			t.Errorf("%d after %v: %s", late.StatusCode, late.took, late.body)
 		}
 		h.wantMetric(1, "queue_rejected_total", "queue", "http", "reason", "deadline", "class", "critical")
