@@ -135,15 +135,19 @@ func TestTheStatusPageIsMadeInAFewMilliseconds(t *testing.T) {
 	for range 100 {
 		h.get("/")
 	}
+	limit := 10 * time.Millisecond
+	if raceEnabled {
+		limit *= 10 // what its instrumentation costs, generously
+	}
 	best := time.Hour
-	for range 20 {
+	for range 50 {
 		begin := time.Now()
 		h.admin("/status")
-		best = min(best, time.Since(begin))
+		if best = min(best, time.Since(begin)); best < limit {
+			return
+		}
 	}
-	if best > 10*time.Millisecond {
-		t.Errorf("the fastest of twenty took %v", best)
-	}
+	t.Errorf("the fastest of fifty took %v, want less than %v", best, limit)
 }
 
 func TestErrorsAreCountedByWhoseFaultTheyAre(t *testing.T) {
