@@ -79,6 +79,7 @@ func Compile(format string, allow ...string) (*Format, error) {
 		source = format
 	}
 	c := compiler{source: source, allow: make([]string, len(allow))}
+	c.define = c.defineItem
 	for i, name := range allow {
 		var err error
 		if c.allow[i], err = canonical(name); err != nil {
@@ -160,6 +161,7 @@ type compiler struct {
 	allow  []string
 	at     int
 	format Format
+	define func(it *item, letter byte, arg string) error // says what a directive does
 }
 
 func (c *compiler) compile() error {
@@ -274,8 +276,8 @@ func (c *compiler) status(it *item) error {
 	return nil
 }
 
-// define says what a directive does.
-func (c *compiler) define(it *item, letter byte, arg string) error {
+// defineItem defines the directives that this package writes.
+func (c *compiler) defineItem(it *item, letter byte, arg string) error {
 	if ok, err := c.defineHeader(it, letter, arg); ok || err != nil {
 		return err
 	}
