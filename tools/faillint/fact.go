@@ -80,17 +80,11 @@ func sorted[T comparable](list []T, compare func(T, T) int) []T {
 
 // set finds the name of the set that a variable of another package holds.
 func (k knowledge) set(v *types.Var) (name string, ok bool) {
-	i, ok := slices.BinarySearchFunc(k.sets, set{Var: variable(v)}, compareSets)
+	i, ok := slices.BinarySearchFunc(k.sets, set{Var: failcode.Variable(v)}, compareSets)
 	if !ok {
 		return "", false
 	}
 	return k.sets[i].Name, true
-}
-
-// variable is a package-level variable by import path and name.
-func variable(v *types.Var) string {
-	path, _, _ := strings.Cut(v.Pkg().Path(), " ") // a test's variant
-	return path + "." + v.Name()
 }
 
 // unique compares what the package declares with itself and with its imports, and these with each other,
@@ -101,7 +95,7 @@ func (l *linter) unique(known knowledge, contents failcode.Contents) {
 		if s.Name == "" || s.Var == nil {
 			continue
 		}
-		made := set{variable(s.Var), s.Name, l.source.Place(s.Pos), s.Made}
+		made := set{failcode.Variable(s.Var), s.Name, l.source.Place(s.Pos), s.Made}
 		if other, ok := find(slices.Concat(known.sets, here.Sets), func(o set) bool { return made.Made && o.Made && o.Name == made.Name }); ok {
 			l.report(s.Pos, "failure set %s is made here and at %s: answers, logs and metrics could not tell their codes apart; declare the codes in the one that is there, or give this one another name", made.Name, other.Place)
 		}

@@ -36,11 +36,8 @@ type Source struct {
 	Imported func(*types.Var) (name string, ok bool)
 }
 
-// Path is the import path, without what the go command adds to it for a test's variant.
-func (s *Source) Path() string {
-	path, _, _ := strings.Cut(s.Pkg.Path(), " ")
-	return path
-}
+// Path is the import path.
+func (s *Source) Path() string { return bare(s.Pkg.Path()) }
 
 // Own reports whether the source is package failure. Its codes are the exception to what holds for
 // others: they are exported, because every room of the chassis and every service answers with them.
@@ -50,6 +47,15 @@ func (s *Source) Own() bool { return s.Path() == Package }
 func (s *Source) Place(pos token.Pos) string {
 	at := s.Fset.Position(pos)
 	return s.Path() + "/" + filepath.Base(at.Filename) + ":" + strconv.Itoa(at.Line)
+}
+
+// Variable is a package-level variable by import path and name.
+func Variable(v *types.Var) string { return bare(v.Pkg().Path()) + "." + v.Name() }
+
+// bare is an import path without what the go command adds to it for a test's variant.
+func bare(path string) string {
+	path, _, _ = strings.Cut(path, " ")
+	return path
 }
 
 // Generated reports whether pos is in a file that a program wrote.
