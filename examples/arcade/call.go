@@ -31,8 +31,8 @@ func call[Req, Resp any](ctx context.Context, s *site, method func(context.Conte
 
 // gameByID is the game as it stands.
 func (s *site) gameByID(ctx context.Context, id string) (*gamev1.Game, error) {
-	if !utf8.ValidString(id) {
-		return nil, errNoGame // and protobuf could not even ask for it
+	if err := checkID(id); err != nil {
+		return nil, err
 	}
 	resp, err := call(ctx, s, s.games.GetGame, &gamev1.GetGameRequest{GameId: id})
 	if err != nil {
@@ -41,18 +41,25 @@ func (s *site) gameByID(ctx context.Context, id string) (*gamev1.Game, error) {
 	return resp.GetGame(), nil
 }
 
+// checkID refuses what no game can have as its id: protobuf could not even ask for it.
+func checkID(id string) error {
+	if !utf8.ValidString(id) {
+		return errNoID
+	}
+	return nil
+}
+
 // relay is what the arcade answers when the game service answered err.
 func relay(err error) error {
 	f, ok := grpcclient.FailureOf(err)
 	var code *failure.Code
 	if ok && f.Set == "game" {
-		code = relayed[f.Code]
-	}
-	if _, held := errors.AsType[*retry.Throttled](err); held {
-		code = errBusy // it refuses so many that this one was not even sent
+		code = byNumber(f.Code)
 	}
 	if code == nil {
-		code = byStatus(status.Code(err), ok)
+		// It refuses so many that this one was not even sent: that is its answer, too.
+		_, held := errors.AsType[*retry.Throttled](err)
+		code = byStatus(status.Code(err), ok || held)
 	}
 	e := code.Wrap(err)
 	if ok && f.RetryAfter > 0 && code.Retryable() {
@@ -74,13 +81,11 @@ func byStatus(c codes.Code, answered bool) *failure.Code {
 		return failure.CallerLeft
 	case codes.DeadlineExceeded:
 		return errSlow
-	case codes.Unavailable:
-		if answered {
-			return errBusy // it drains, or something it needs does not answer
+	case codes.Unavailable, codes.ResourceExhausted:
+		if c == codes.Unavailable && !answered {
+			return errUnreachable
 		}
-		return errUnreachable
-	case codes.ResourceExhausted:
-		return errBusy
+		return errBusy // too many games or watchers, it drains, or something it needs does not answer
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
 		codes.Unauthenticated, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange:
 		return errRefused

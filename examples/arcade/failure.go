@@ -29,6 +29,9 @@ var (
 	errForm    = failures.Caller(2011, "the form is not filled in correctly")
 	errNoSeat  = failures.Caller(2012, "this browser has no seat in the game", failure.HTTPStatus(http.StatusForbidden))
 	errPly     = failures.Caller(2013, "the game has no such move", failure.HTTPStatus(http.StatusNotFound))
+	errNoID    = failures.Caller(2014, "there is no such game", failure.HTTPStatus(http.StatusNotFound))
+	errEnded   = failures.Caller(2015, "the game is over", failure.HTTPStatus(http.StatusConflict))
+	errNoForm  = failures.Caller(2016, "the form cannot be read")
 )
 
 // What the game service refuses.
@@ -45,22 +48,32 @@ var (
 	errRefused = failures.Caller(2029, "the game service refused the request")
 )
 
-// relayed is what the arcade answers to failures of the game service, by their numbers.
-// The others are told apart by their gRPC status.
-var relayed = map[int]*failure.Code{
-	1001: errNoGame,
-	1002: errName,
-	1010: errReused,
-	1020: errBusy, // too many open games
-	1021: errSeat,
-	1023: errBusy, // too many watchers
-	1030: errNoSeat,
-	1031: errToken,
-	1040: errWaiting,
-	1041: errTurn,
-	1042: errFull,
-	1044: errOver,
-	1202: errUnsure,
+// byNumber is what the arcade answers to a failure of the game service, nil for those that are told
+// apart by their gRPC status.
+func byNumber(n int) *failure.Code {
+	switch n {
+	case 1001:
+		return errNoGame
+	case 1002:
+		return errName
+	case 1010:
+		return errReused
+	case 1021:
+		return errSeat
+	case 1030, 1031:
+		return errToken
+	case 1040:
+		return errWaiting
+	case 1041:
+		return errTurn
+	case 1042:
+		return errFull
+	case 1044:
+		return errOver
+	case 1202:
+		return errUnsure
+	}
+	return nil
 }
 
 // place is a failure code by set and number.
@@ -80,6 +93,9 @@ var advice = map[place]string{
 	{"arcade", 2011}: "Go back, correct it and send it again.",
 	{"arcade", 2012}: "Only the players of a game can do this. If you joined with another browser, go on there.",
 	{"arcade", 2013}: "Start the replay from the beginning.",
+	{"arcade", 2014}: "Look at the link again: a single wrong letter is enough. Or start a new game.",
+	{"arcade", 2015}: "You can replay it move by move, or start a new one.",
+	{"arcade", 2016}: "Go back and send it again.",
 	{"arcade", 2020}: "Look at the link again: a single wrong letter is enough. Or start a new game.",
 	{"arcade", 2021}: "Somebody was faster. You can watch the game, or start one of your own.",
 	{"arcade", 2022}: "Wait for the other side to move.",

@@ -151,7 +151,7 @@ func TestFormsThatAreFilledInWronglyAreRefusedWithTheField(t *testing.T) {
 	header := http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}
 	v.do(http.MethodPost, "/games", good, header).want(http.StatusUnsupportedMediaType)
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
-	v.do(http.MethodPost, "/games?%zz", good, header).want(http.StatusBadRequest).says("It cannot be read")
+	v.do(http.MethodPost, "/games?%zz", good, header).want(http.StatusBadRequest).says("The form cannot be read")
 	good.Set("name", strings.Repeat("n", 20<<10))
 	v.do(http.MethodPost, "/games", good, header).want(http.StatusRequestEntityTooLarge)
 	if n := len(w.game.Calls()); n != 0 {
@@ -175,7 +175,10 @@ func TestEachFailureOfTheGameServiceHasItsStatus(t *testing.T) {
 		{"it drains", fake.Code(failure.Draining.Number()), http.StatusServiceUnavailable, 2002, "The game service cannot do this right now", "1"},
 		{"it is overloaded", fake.Code(failure.Overloaded.Number()), http.StatusServiceUnavailable, 2002, "The game service cannot do this right now", "1"},
 		{"its journal is gone", fake.Code(1201), http.StatusServiceUnavailable, 2002, "The game service cannot do this right now", "1"},
+		{"too many play", fake.Code(1020), http.StatusServiceUnavailable, 2002, "The game service cannot do this right now", "60"},
 		{"too many watch", fake.Code(1023), http.StatusServiceUnavailable, 2002, "The game service cannot do this right now", "10"},
+		{"the seat token is lost", fake.Code(1030), http.StatusForbidden, 2026, "The seat is not yours", ""},
+		{"the seat token is wrong", fake.Code(1031), http.StatusForbidden, 2026, "The seat is not yours", ""},
 		{"nobody knows", fake.Code(1202), http.StatusServiceUnavailable, 2005, "It is not known whether this was done", ""},
 		{"it is broken", fake.Code(failure.Unclassified.Number()), http.StatusBadGateway, 2004, "The game service failed", ""},
 		{"a record is damaged", fake.Code(1203), http.StatusBadGateway, 2004, "The game service failed", ""},

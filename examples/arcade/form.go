@@ -30,10 +30,10 @@ func (s *site) form(h chassis.Handler) chassis.Handler {
 			if large := failure.From(err); large.Code() == failure.TooLarge {
 				return large
 			}
-			return errForm.With("reason", failure.Safe("it cannot be read")).Wrap(err)
+			return errNoForm.Wrap(err)
 		}
-		if !utf8.ValidString(r.PathValue("id")) {
-			return errNoGame
+		if err := checkID(r.PathValue("id")); err != nil {
+			return err
 		}
 		for field, values := range r.PostForm {
 			if !utf8.ValidString(strings.Join(values, "")) {

@@ -92,7 +92,7 @@ func (s *site) askResign(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if finished(g) {
-		return errOver
+		return errEnded
 	}
 	v := resignView{Path: gamePath(g.GetId()), Heading: heading(g), RequestID: s.newRequestID()}
 	return s.show(w, http.StatusOK, "resign", page{Title: "Resign?", Body: v})

@@ -7,6 +7,7 @@ package echofake
 
 import (
 	"github.com/seed-754044b3/roadworthy/fake"
+
 	"github.com/seed-754044b3/roadworthy/template/internal/echo"
 )
 

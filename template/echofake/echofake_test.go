@@ -11,6 +11,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/fake"
 	"github.com/seed-754044b3/roadworthy/fake/faketest"
+
 	"github.com/seed-754044b3/roadworthy/template/echofake"
 	"github.com/seed-754044b3/roadworthy/template/echov1"
 )

@@ -32,17 +32,18 @@ type Copy struct {
 	Env []string // what go commands in it need to see the packed modules: add it to the environment
 }
 
-// New packs the workspace's module with the path template and the siblings it requires, and has gonew
-// copy it to a new module with the path destination. All it writes is below scratch, an existing
+// New packs the workspace's module with the path template, the siblings it requires and the modules with
+// the paths beside, whose programs the copy runs at the same version, and has gonew copy the template to a
+// new module with the path destination. All it writes is below scratch, an existing
 // folder outside any module; the developer's module cache gets nothing but gonew itself.
-func New(ctx context.Context, w *workspace.Workspace, template, destination, scratch string) (Copy, error) {
+func New(ctx context.Context, w *workspace.Workspace, template, destination, scratch string, beside ...string) (Copy, error) {
 	root, err := w.RootModule()
 	if err != nil {
 		return Copy{}, err
 	}
 	proxy := modproxy.Proxy{Dir: filepath.Join(scratch, "proxy")}
 	cache := filepath.Join(scratch, "modcache")
-	if err := tidy.Pack(ctx, w, proxy, cache, version, template); err != nil {
+	if err := tidy.Pack(ctx, w, proxy, cache, version, append([]string{template}, beside...)...); err != nil {
 		return Copy{}, err
 	}
 	bin := filepath.Join(scratch, "bin")

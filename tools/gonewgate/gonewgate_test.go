@@ -40,7 +40,7 @@ func TestGonewCopyOfTemplateWorks(t *testing.T) {
 	}
 	template := root.Path + "/template"
 	// The hyphen is one that a package name cannot have.
-	made, err := gonewgate.New(t.Context(), w, template, "example.com/acme/hello-svc", t.TempDir())
+	made, err := gonewgate.New(t.Context(), w, template, "example.com/acme/hello-svc", t.TempDir(), root.Path+"/tools")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,16 +51,10 @@ func TestGonewCopyOfTemplateWorks(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("files that still name the template: %v, %v", left, err)
 	}
-	for _, args := range [][]string{
-		{"mod", "tidy", "-diff"},
-		{"vet", "./..."},
-		{"build", "./..."},
-		{"test", "./..."},
-		{"build", "-o", filepath.Join(made.Dir, daemon), "./cmd/" + daemon},
-	} {
-		run(t, made, args...)
-	}
-	service := start(t, filepath.Join(made.Dir, daemon), "-http.addr", "127.0.0.1:0", "-grpc.addr", "127.0.0.1:0", "-admin.addr", "127.0.0.1:0")
+	run(t, made, "go", "mod", "tidy", "-diff")
+	run(t, made, "sh", "ci.sh") // what the copy checks, with the tools of the chassis that it requires
+	failureCodesAreChecked(t, made)
+	service := start(t, filepath.Join(made.Dir, "out", daemon), "-http.addr", "127.0.0.1:0", "-grpc.addr", "127.0.0.1:0", "-admin.addr", "127.0.0.1:0")
 	got := get(t, "http://"+service.addr(t, "http")+question)
 	if !strings.Contains(got, answer) {
 		t.Errorf("GET %s answered %q, want %q in it", question, got, answer)
@@ -68,13 +62,36 @@ func TestGonewCopyOfTemplateWorks(t *testing.T) {
 	service.stop(t)
 }
 
-// run fails the test with all that a go command in the copy wrote.
+// run fails the test with all that a program wrote that was run in the copy.
 func run(t *testing.T, made gonewgate.Copy, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", args...)
+	if out, err := output(t, made, args...); err != nil {
+		t.Fatalf("in the copy: %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// output is what a program wrote that was run in the copy.
+func output(t *testing.T, made gonewgate.Copy, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir, cmd.Env = made.Dir, append(os.Environ(), made.Env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("in the copy: go %s: %v\n%s", strings.Join(args, " "), err, out)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// failureCodesAreChecked makes a mistake in the copy that only the tools of ci.sh find.
+func failureCodesAreChecked(t *testing.T, made gonewgate.Copy) {
+	t.Helper()
+	file := filepath.Join(made.Dir, "internal", "echo", "mistake.go")
+	if err := os.WriteFile(file, []byte("package echo\n\nfunc again() error { return errMessageMissing }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := output(t, made, "sh", "ci.sh")
+	if want := "failure code errMessageMissing (echo 1001) is answered here and at "; err == nil || !strings.Contains(out, want) {
+		t.Errorf("in the copy, with a code that is answered twice: ci.sh: %v\n%s\nwant %q", err, out, want)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -185,7 +202,7 @@ func TestNewCopiesATemplateThatRequiresAnUnreleasedLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, made, "vet", "./...")
+	run(t, made, "go", "vet", "./...")
 	if mod := treetest.Read(t, made.Dir, "go.mod"); !strings.HasPrefix(mod, "module example.org/my-svc\n") {
 		t.Errorf("go.mod of the copy:\n%s", mod)
 	}

@@ -1,5 +1,5 @@
-// Package roadworthy is the command roadworthy: what operators of a service ask it that the service need
-// not run for. The command itself is tools/cmd/roadworthy.
+// Package roadworthy is the command roadworthy: what operators and developers of a service ask that the
+// service need not run for. The command itself is tools/cmd/roadworthy.
 package roadworthy
 
 import (
@@ -26,6 +26,9 @@ type command struct {
 var commands = []command{
 	{[]string{"acl", "explain"}, "say whether an address may call a path, and which rule decides", explain},
 	{[]string{"report"}, "tell from access logs how fast pages are, as text, HTML or JSON", reportPages},
+	{[]string{"failures", "check"}, "check that failure codes are unique, and no number is used again", checkFailures},
+	{[]string{"failures", "list"}, "list the failure codes of a module, and where each is answered", listFailures},
+	{[]string{"failures", "doc"}, "check or write tables of failure codes in documentation", documentFailures},
 }
 
 // Run is the command with its arguments, without its name. It returns the exit code: 0 for yes, 1 for no,
@@ -50,6 +53,6 @@ func Run(args []string, stdout, stderr io.Writer) int {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "usage: roadworthy COMMAND [ARGUMENT...]\n\nCommands (-h behind one tells more):\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-14s %s\n", strings.Join(c.name, " "), c.doc)
+		fmt.Fprintf(w, "  %-15s %s\n", strings.Join(c.name, " "), c.doc)
 	}
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"github.com/seed-754044b3/roadworthy/chassis"
+
 	"github.com/seed-754044b3/roadworthy/template/internal/echo"
 )
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
+
 	"github.com/seed-754044b3/roadworthy/template/echov1"
 )
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/gateway"
+
 	"github.com/seed-754044b3/roadworthy/template/echov1"
 )
 

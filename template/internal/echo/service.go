@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+
 	"github.com/seed-754044b3/roadworthy/template/echov1"
 )
 

@@ -1,0 +1,3 @@
+package twice
+
+func More() error { return errAgain } // want `failure code errAgain \(twice 1004\) is answered here and at twice.go:37`
