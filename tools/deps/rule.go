@@ -34,6 +34,7 @@ var Floors = []Floor{
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},
+	{"chassis/spool", 1},
 
 	{"chassis/client", 2},
 
