@@ -28,6 +28,7 @@ var Floors = []Floor{
 	{"chassis/drain", Ground},
 	{"chassis/certificate", Ground},
 
+	{"internal/sqlitefile", 1},
 	{"chassis/config", 1},
 	{"chassis/acl", 1},
 	{"chassis/kpi", 1},
@@ -71,12 +72,12 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "modernc.org/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 	{
 		Module: "zombiezen.com/go/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 }
