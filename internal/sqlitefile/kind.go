@@ -41,7 +41,13 @@ func (k *Kind) Create(c *sqlite.Conn, statements ...string) error {
 // Identify looks at what is in the database, refuses what is not of this kind and version, and
 // reports whether it is empty. It looks at one moment of it, as another process may be making it.
 func (k *Kind) Identify(c *sqlite.Conn) (empty bool, err error) {
-	defer sqlitex.Save(c)(&err)
+	// Not sqlitex.Save, which panics when it cannot go back, as in a file cut short.
+	if c.AutocommitEnabled() {
+		if err := Exec(c, "BEGIN"); err != nil {
+			return false, err
+		}
+		defer Rollback(c)
+	}
 	app, err := Number(c, `PRAGMA application_id`)
 	if err != nil {
 		return false, err
