@@ -38,6 +38,7 @@ var Floors = []Floor{
 	{"chassis/spool", 1},
 
 	{"chassis/client", 2},
+	{"chassis/spool/webhook", 2},
 
 	{"chassis", 3},
 
@@ -57,7 +58,7 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "github.com/hashicorp/go-retryablehttp",
-		For:    []string{"chassis/client"},
+		For:    []string{"chassis/client", "chassis/spool/webhook"},
 		Why:    "by its defaults it retries a POST that was refused, and without a budget: use chassis/client",
 	},
 	{
