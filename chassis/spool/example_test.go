@@ -93,23 +93,28 @@ func ExampleSpool_Requeue() {
 	}
 	run(func() bool { st, err := s.Stats(ctx); return err != nil || st.Parked == 1 })
 
-	parked, err := s.Parked(ctx, "", 100)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, p := range parked {
-		fmt.Println(p.ID, p.Reason)
-	}
 	mended = true
-	n, err := s.Requeue(ctx, "order-1")
-	if err != nil {
+	if err := listAndRequeue(ctx, s); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("requeued:", n)
 	run(func() bool { <-delivered; return true })
 	// Output:
 	// order-1 refused: no customer 9
-	// requeued: 1
+}
+
+// listAndRequeue shows what is parked, and has it tried again.
+func listAndRequeue(ctx context.Context, s *spool.Spool) error {
+	parked, err := s.Parked(ctx, "", 100)
+	if err != nil {
+		return err
+	}
+	for _, p := range parked {
+		fmt.Println(p.ID, p.Reason)
+		if _, err := s.Requeue(ctx, p.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // host is a service with no more than a spool needs of one.

@@ -115,6 +115,7 @@ func TestWhatIsDeliveredIsAcknowledgedWhenTheSpoolCanAgain(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		must(t, spool.Run(other, "DROP TRIGGER no"))
 		time.Sleep(50 * time.Second)
+		synctest.Wait()
 		if st := stats(t, s); st.Records != 0 || delivered != 1 || told == 0 {
 			t.Errorf("delivered %d times, told of %d failures, %+v", delivered, told, st)
 		}
@@ -146,6 +147,7 @@ func TestALeaseThatFailsIsTriedAgain(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- p.Run(ctx) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if !p.Open() || !strings.Contains(told, "not now") {
 			t.Errorf("the circuit is closed, told of %q", told)
 		}

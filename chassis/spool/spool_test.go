@@ -538,6 +538,7 @@ func TestAnOutageOf24HoursDrainsInOrder(t *testing.T) {
 			want = append(want, id)
 			time.Sleep(30 * time.Minute)
 		}
+		synctest.Wait()
 		during := calls
 		time.Sleep(10 * time.Minute)
 		stop()
