@@ -28,14 +28,17 @@ var Floors = []Floor{
 	{"chassis/drain", Ground},
 	{"chassis/certificate", Ground},
 
+	{"internal/sqlitefile", 1},
 	{"chassis/config", 1},
 	{"chassis/acl", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},
+	{"chassis/spool", 1},
 
 	{"chassis/client", 2},
+	{"chassis/spool/webhook", 2},
 
 	{"chassis", 3},
 
@@ -55,7 +58,7 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "github.com/hashicorp/go-retryablehttp",
-		For:    []string{"chassis/client"},
+		For:    []string{"chassis/client", "chassis/spool/webhook"},
 		Why:    "by its defaults it retries a POST that was refused, and without a budget: use chassis/client",
 	},
 	{
@@ -70,12 +73,12 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "modernc.org/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 	{
 		Module: "zombiezen.com/go/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 }
