@@ -454,7 +454,7 @@ func (c *conn) Close() error {
 	c.giving = c.fate == give
 	// The end of a connection that is another process's is not ours to announce.
 	linger := c.server.warned.Load() && !c.disowned && !c.hijacked && c.proto.Load() == http1
-	slow := c.late && !c.clean && c.proto.Load() != http2 && !c.handled
+	slow := c.late && !c.clean && c.proto.Load() != http2 && !c.handled && !c.stray()
 	c.mu.Unlock()
 	if slow {
 		c.whole = false // net/http has given its buffer to another connection

@@ -190,7 +190,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ProtoMajor == 2 && s.entry.WriteTimeout > 0 {
 		stream := s.watch(c, w)
-		defer stream.done(s.entry.WriteTimeout)
+		defer stream.done(r.Context(), s.entry.WriteTimeout)
 		w = stream
 	}
 	s.inner.ServeHTTP(w, r)

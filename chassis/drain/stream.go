@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -114,8 +115,9 @@ func (st *stream) deadline(t time.Time) {
 	_ = http.NewResponseController(st.ResponseWriter).SetWriteDeadline(t)
 }
 
-// done is called when the handler has returned. What it left in buffers has its time to be written.
-func (st *stream) done(within time.Duration) {
+// done is called when the handler has returned. What it left in buffers has its time to be written. ctx
+// has ended if the stream has: net/http would reset it once more.
+func (st *stream) done(ctx context.Context, within time.Duration) {
 	l := st.live
 	l.mu.Lock()
 	if st.prev != nil {
@@ -128,7 +130,7 @@ func (st *stream) done(within time.Duration) {
 	}
 	without := st.lifted && !st.own
 	l.mu.Unlock()
-	if without && st.wrote {
+	if without && st.wrote && ctx.Err() == nil {
 		st.deadline(time.Now().Add(2 * within))
 	}
 }
