@@ -131,11 +131,12 @@ func TestALineBreakBehindABodyIsNoRequest(t *testing.T) {
 	}{
 		{"", "", "", 0},
 		{"nonsense and more\r\n\r\n", "nonsense and more", drain.ReasonRequest, 400},
-		{"GET /slow HTTP/1.1\r\nHo", "GET /slow HTTP/1.1", drain.ReasonTimeout, 0},
+		{"GET /slow HTTP/1.1\r\nHost: x\r\n", "GET /slow HTTP/1.1", drain.ReasonTimeout, 0},
 	} {
 		c := dial(t, s.addr)
 		c.send(t, post("/p", 4))
 		c.want(t, "s /p 4")
+		until(t, "the connection is idle", func() bool { return s.States().Idle == 1 })
 		c.send(t, "\r\n"+next.sent)
 		_, _ = io.ReadAll(c.r) // to the end of the connection
 		if next.reason != "" {
@@ -146,6 +147,8 @@ func TestALineBreakBehindABodyIsNoRequest(t *testing.T) {
 		c.want(t, "s /p 4")
 		c.send(t, "\r\n"+get("/g"))
 		c.want(t, "s /g 0")
+		_ = c.Close()
+		until(t, "the connection is gone", func() bool { return s.Stats().Conns == 0 })
 	}
 	if len(refusals) > 0 {
 		t.Errorf("refused: %+v", <-refusals)
