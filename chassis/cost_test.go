@@ -103,6 +103,51 @@ func TestAServerAllocatesLittleMoreThanABareOne(t *testing.T) {
 	}
 }
 
+func TestAServerAllocatesLittleMoreThanABareOneOverHTTP2(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has sync.Pool forget things")
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	bare := httptest.NewUnstartedServer(mux)
+	bare.Config.Protocols = protocols
+	bare.Start()
+	defer bare.Close()
+	h := start(t, options{http: chassis.HTTPConfig{H2C: true}, world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard }}, serve(routes(map[string]chassis.Handler{"GET /hello": say("hello")})))
+	conn := h.dial()
+	addr := conn.RemoteAddr().String()
+	conn.Close()
+	// objects counts the client's as well, which are the same for both.
+	objects := func(addr string) float64 {
+		transport := &http.Transport{Protocols: protocols}
+		defer transport.CloseIdleConnections()
+		client := &http.Client{Transport: transport}
+		const warm, requests = 200, 2000
+		var before, after runtime.MemStats
+		for i := range warm + requests {
+			if i == warm {
+				runtime.ReadMemStats(&before)
+			}
+			res, err := client.Get("http://" + addr + "/hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := read(res); a.body != "hello" || a.ProtoMajor != 2 {
+				t.Fatalf("%s over %s", a.body, a.Proto)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		return float64(after.Mallocs-before.Mallocs) / requests
+	}
+	// The client has the id of the answer to read, which takes a few of them.
+	most := objects(bare.Listener.Addr().String()) + 19
+	if got := objects(addr); got > most {
+		t.Errorf("%.2f objects a request, want %.2f at most", got, most)
+	}
+}
+
 // counted is an output that counts how often it is written to.
 type counted struct {
 	net.Conn

@@ -420,12 +420,19 @@ func (c *conn) Write(p []byte) (int, error) {
 // SetDeadline is what net/http ends a hijacked connection's deadlines with: who has it may write
 // to what NetConn returns, where nothing sets others.
 func (c *conn) SetDeadline(t time.Time) error {
-	err := errors.Join(c.SetWriteDeadline(t), c.wire.restart(t), c.SetReadDeadline(t))
+	err := errors.Join(c.wire.SetWriteDeadline(t), c.wire.restart(t), c.SetReadDeadline(t))
 	c.wire.reader.renew()
 	return err
 }
 
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.wire.SetWriteDeadline(t) }
+// SetWriteDeadline passes over what net/http sets before the handler of HTTP/1 runs, because of a timeout
+// that is for streams of HTTP/2 alone.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if c.server.bounded && !c.handled && !t.IsZero() && c.proto.Load() != http2 {
+		return nil
+	}
+	return c.wire.SetWriteDeadline(t)
+}
 
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.steps.Add(1)
@@ -447,7 +454,7 @@ func (c *conn) Close() error {
 	c.giving = c.fate == give
 	// The end of a connection that is another process's is not ours to announce.
 	linger := c.server.warned.Load() && !c.disowned && !c.hijacked && c.proto.Load() == http1
-	slow := c.late && !c.clean && c.proto.Load() != http2 && !c.handled
+	slow := c.late && !c.clean && c.proto.Load() != http2 && !c.handled && !c.stray()
 	c.mu.Unlock()
 	if slow {
 		c.whole = false // net/http has given its buffer to another connection

@@ -27,7 +27,8 @@ type Entry struct {
 	// An answer may take as long as it likes with a client that reads it. Deadlines that a handler
 	// sets come instead. 0 or less is no bound. With HTTP/2 on a [Server], it is also how long a
 	// client may leave a stream without room for 64 KiB of its answer, or what is less; then the
-	// stream is reset.
+	// stream is reset. What a handler has left to be written when it returns has up to three times as
+	// long.
 	WriteTimeout time.Duration
 	// Preface reads what a connection begins with before TLS and the first request, as a header of
 	// the PROXY protocol; nil: nothing does. It runs in the connection's own goroutine, never in

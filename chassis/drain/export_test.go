@@ -95,3 +95,10 @@ const ScanEvery = scanEvery
 
 // Draining says whether s looks for connections that are idle.
 func (s *Server) Draining() bool { return s.order.Load() != nil }
+
+// Wire is raw with its bounds, as crypto/tls gets it.
+func Wire(raw net.Conn, within time.Duration) net.Conn {
+	w := new(wire)
+	w.open(raw, within)
+	return w
+}

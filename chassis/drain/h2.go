@@ -33,6 +33,8 @@ type h2 struct {
 	// that is sent, it would have to look for another server, and there may be none.
 	due atomic.Bool
 
+	live live // streams
+
 	// writing is held over writes: what is ours goes between two frames.
 	writing sync.Mutex
 	out     frames

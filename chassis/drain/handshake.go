@@ -35,9 +35,9 @@ func secure(config *tls.Config) *tls.Config {
 // words. The error ends the connection without an answer.
 func (c *conn) handshake() error {
 	s := c.server
-	if d := handshakeWithin(s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout); d > 0 {
+	if d := s.handshakes; d > 0 {
 		_ = c.SetDeadline(time.Now().Add(d))
-		defer c.SetWriteDeadline(time.Time{})
+		defer c.wire.SetWriteDeadline(time.Time{})
 	}
 	err := c.tls.HandshakeContext(c.ctx)
 	if err != nil {

@@ -40,11 +40,16 @@ func (c *conn) first() []byte {
 	if c.whole {
 		p = c.head
 	}
+	p = bytes.TrimLeft(p, "\r\n")
 	if i := bytes.IndexByte(p, '\n'); i >= 0 {
 		p = p[:i]
 	}
 	return bytes.Clone(bytes.TrimSuffix(p[:min(len(p), maxLine)], []byte("\r")))
 }
+
+// stray says whether all that came are line breaks. Some clients send one behind a body, and net/http passes
+// over it as RFC 9112, section 2.2, has a server do: it is no request.
+func (c *conn) stray() bool { return len(c.line) > 0 && len(bytes.Trim(c.line, "\r\n")) == 0 }
 
 // begin notes that the handler of HTTP/1's r is called. True says that the connection must end
 // with the answer, because r may have two lengths.

@@ -57,7 +57,7 @@ func (p *passage) limit() time.Time {
 
 func (p *passage) SetDeadline(t time.Time) error {
 	p.until.Store(&t)
-	return errors.Join(p.SetWriteDeadline(t), p.SetReadDeadline(t))
+	return p.wire.SetDeadline(t)
 }
 
 func (p *passage) Write(b []byte) (int, error) {

@@ -44,6 +44,8 @@ func (p *prefaced) SetDeadline(t time.Time) error {
 	return p.SetReadDeadline(t)
 }
 
+func (p *prefaced) SetWriteDeadline(t time.Time) error { return p.wire.SetWriteDeadline(t) }
+
 // SetReadDeadline sets t unless another comes first.
 func (p *prefaced) SetReadDeadline(t time.Time) error {
 	if ours := p.deadline; !p.patient.Load() && (ours.IsZero() || !t.IsZero() && t.Before(ours)) {

@@ -120,6 +120,41 @@ func TestAHeaderThatDoesNotComeInTimeIsTold(t *testing.T) {
 	}
 }
 
+func TestALineBreakBehindABodyIsNoRequest(t *testing.T) {
+	clean(t)
+	o, refusals := told(drain.Options{H2C: true})
+	s := serve(t, listen(t), &http.Server{Handler: named("s"), ReadHeaderTimeout: 200 * time.Millisecond, IdleTimeout: 200 * time.Millisecond}, o)
+	for _, next := range []struct {
+		sent, line string
+		reason     drain.Reason
+		status     int
+	}{
+		{"", "", "", 0},
+		{"nonsense and more\r\n\r\n", "nonsense and more", drain.ReasonRequest, 400},
+		{"GET /slow HTTP/1.1\r\nHost: x\r\n", "GET /slow HTTP/1.1", drain.ReasonTimeout, 0},
+	} {
+		c := dial(t, s.addr)
+		c.send(t, post("/p", 4))
+		c.want(t, "s /p 4")
+		until(t, "the connection is idle", func() bool { return s.States().Idle == 1 })
+		c.send(t, "\r\n"+next.sent)
+		_, _ = io.ReadAll(c.r) // to the end of the connection
+		if next.reason != "" {
+			wantRefusal(t, refusals, next.reason, next.status, next.line)
+		}
+		c = dial(t, s.addr)
+		c.send(t, post("/p", 4))
+		c.want(t, "s /p 4")
+		c.send(t, "\r\n"+get("/g"))
+		c.want(t, "s /g 0")
+		_ = c.Close()
+		until(t, "the connection is gone", func() bool { return s.Stats().Conns == 0 })
+	}
+	if len(refusals) > 0 {
+		t.Errorf("refused: %+v", <-refusals)
+	}
+}
+
 func TestTheLineIsTheRequestsWhereverItsHeaderEnds(t *testing.T) {
 	clean(t)
 	o, refusals := told(drain.Options{})

@@ -45,6 +45,10 @@ type Server struct {
 	onState  func(net.Conn, http.ConnState)
 	inConn   func(context.Context, net.Conn) context.Context
 
+	handshakes time.Duration // how long one may take; 0: as long as it likes
+	bounded    bool          // http.WriteTimeout is ours, for streams of HTTP/2
+	looking    atomic.Bool   // somebody will look at the streams
+
 	fresh    time.Duration         // freshFor
 	ask      time.Duration         // askWithin
 	warned   atomic.Bool           // the heads-up has begun
@@ -60,8 +64,8 @@ type Server struct {
 
 // New makes a Server of server, which must not be served by other means afterwards. Its Handler
 // is wrapped (nil is [http.DefaultServeMux]), its ConnState and ConnContext are still called,
-// and its TLSConfig, TLSNextProto and Protocols are replaced. Timeouts mean what they do in
-// net/http, and so does ErrorLog.
+// and its TLSConfig, TLSNextProto and Protocols are replaced, and so is its WriteTimeout where it is none
+// and o has one. Timeouts mean what they do in net/http, and so does ErrorLog.
 func New(server *http.Server, o Options) *Server {
 	s := &Server{
 		http:     server,
@@ -77,6 +81,10 @@ func New(server *http.Server, o Options) *Server {
 	s.entry = &s.gate.entry
 	if o.TLS != nil {
 		s.tls = secure(o.TLS)
+	}
+	s.handshakes = handshakeWithin(server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout)
+	if s.bounded = s.speaksH2 && server.WriteTimeout <= 0 && o.Entry.WriteTimeout > 0; s.bounded {
+		server.WriteTimeout = atFirst * o.Entry.WriteTimeout
 	}
 	if s.inner == nil {
 		s.inner = http.DefaultServeMux
@@ -181,8 +189,8 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	if r.ProtoMajor == 2 && s.entry.WriteTimeout > 0 {
-		stream := watch(w, s.entry.WriteTimeout)
-		defer stream.done()
+		stream := s.watch(c, w)
+		defer stream.done(r.Context(), s.entry.WriteTimeout)
 		w = stream
 	}
 	s.inner.ServeHTTP(w, r)

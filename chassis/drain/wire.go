@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -97,6 +98,11 @@ func (w *wire) SetWriteDeadline(t time.Time) error {
 
 // SetReadDeadline sets when reads end, the one under way as well.
 func (w *wire) SetReadDeadline(t time.Time) error { return w.reader.SetReadDeadline(t) }
+
+// SetDeadline sets both, as the two others do.
+func (w *wire) SetDeadline(t time.Time) error {
+	return errors.Join(w.SetWriteDeadline(t), w.SetReadDeadline(t))
+}
 
 // restart sets a deadline that is none of ours.
 func (w *wire) restart(t time.Time) error {

@@ -226,3 +226,26 @@ func (a *answer) Read(p []byte) (int, error) {
 	}
 	return a.body.Read(p)
 }
+
+func TestADeadlineForBothEndsReadsAndWritesAlike(t *testing.T) {
+	clean(t)
+	server, client := net.Pipe()
+	defer client.Close()
+	w := drain.Wire(server, time.Hour)
+	defer w.Close()
+	const soon = 20 * time.Millisecond
+	if err := w.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.SetDeadline(time.Now().Add(soon)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		if _, err := w.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %v", err)
+		}
+	}
+}
