@@ -30,6 +30,7 @@ var Floors = []Floor{
 
 	{"chassis/config", 1},
 	{"chassis/acl", 1},
+	{"chassis/failure/aggregate", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},
