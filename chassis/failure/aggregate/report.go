@@ -19,7 +19,8 @@ type Report struct {
 	// Code is the failure code that was answered.
 	Code failure.Description `json:"code"`
 	// Place is the top frame inside the service's own module: function and file:line, as it stands in
-	// Group. It is where the code was declared, when no frame is known.
+	// Group. When none is known, it is what was answered: the method and the route, or the name of
+	// the background work. A caller's failure has where its code was declared.
 	Place string `json:"place"`
 	// Count is how often the group failed since its last report, at least 1. The sum over all reports
 	// of a group is exact.
@@ -88,9 +89,8 @@ type Arg struct {
 type Frame struct {
 	// Function is the function with its import path, as runtime.Frame has it.
 	Function string `json:"function"`
-	// File is the path of the source file below its module, with the last element of the module's
-	// path in front of it when the module is not the service's own. No path of a build machine is in
-	// it.
+	// File is the path of the source file: below the service's own module, or else with the import path
+	// of its package. No path of a build machine is in it.
 	File string `json:"file"`
 	// Line is 1 or more, 0 when it is not known.
 	Line int `json:"line"`
