@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -176,6 +177,8 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		s.sets = append(s.sets, own)
 	}
 	s.failures = failure.NewCounter(s.sets...)
+	salt := sha256.Sum256(append([]byte("users of failures"), seed[:]...))
+	s.aggregate = s.newAggregator(salt[:])
 	s.metrics = kpi.New(kpi.Options{Registerer: s.registry, Clock: world.Clock})
 	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
 	s.tasks.running = map[int]string{}

@@ -20,6 +20,7 @@ type Settings struct {
 	AccessLog AccessLogConfig `config:"access_log"`
 	Drain     DrainConfig     `config:"drain"`
 	Reload    ReloadConfig    `config:"reload"`
+	Errors    ErrorsConfig    `config:"errors"`
 	// HeapFloor is below twice of what is in use when it has an effect. It costs up to as much memory, and spares
 	// a small service, which would collect garbage many times a second, a tenth of its processor time.
 	// GOGC in the environment takes its place. 4MiB, which is Go's own, is none.
@@ -67,6 +68,13 @@ func (c *AdminConfig) Validate() error {
 		return nil
 	}
 	return config.Invalid("addr", "%q is reachable from other hosts: use a loopback address such as 127.0.0.1:8081, unix:/path, or set admin.token", c.Addr)
+}
+
+// ErrorsConfig is what becomes of failures.
+type ErrorsConfig struct {
+	// Salt is the key of the hash that users are told apart by in samples of failures. Processes with the
+	// same salt make the same hash of one user. Empty means a random one, which ends with the process.
+	Salt config.Secret `config:"salt" doc:"key of the hash by which samples of failures tell users apart"`
 }
 
 // LogConfig is the application log.

@@ -67,6 +67,7 @@ type call struct {
 	waited  time.Duration // until it was admitted
 	refused bool          // it was not
 	bytes   int64
+	errorID string // of the failure it was answered with
 
 	// The rest is of unary methods.
 	place     *place
@@ -178,7 +179,7 @@ func (cl *call) end(method string, stream bool, err error) error {
 	route.ObserveAnswer(cl.observed(code, class, stream, took))
 	rec := cl.record(method)
 	rec.Status, rec.Bytes, rec.Duration = 200, cl.bytes, took
-	rec.FailureCode, rec.GRPCStatus = number, strconv.Itoa(int(code))
+	rec.FailureCode, rec.ErrorID, rec.GRPCStatus = number, cl.errorID, strconv.Itoa(int(code))
 	if errors.Is(cl.Parent.Err(), context.Canceled) {
 		rec.Conn = accesslog.ConnAborted
 	}
@@ -211,13 +212,17 @@ func (cl *call) answer(err error) (code *failure.Code, answer error) {
 	}](err)
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
-		f, _ := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err))
+		f, id := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err), asked)
+		cl.errorID = id
 		return f.Code(), st.Err()
 	}
-	f, id := cl.chain.service.Fail(cl.scope, err)
+	f, id := cl.chain.service.Fail(cl.scope, err, asked)
+	cl.errorID = id
 	cl.pushback(f)
 	return f.Code(), Status(f, id).Err()
 }
+
+var asked = chassis.Asked{Protocol: "grpc", Method: "POST"}
 
 // nearest is the chassis's code for a plain gRPC status.
 func nearest(code codes.Code) *failure.Code {
