@@ -96,6 +96,28 @@ func (f *failures) find(groups []aggregate.Group, text string) int {
 	return http.StatusOK
 }
 
+// serveToday answers what failed today (UTC) as the daily report will have it, in text. With POST it is
+// written to errors.dir as well.
+func (s *Service) serveToday(w http.ResponseWriter, r *http.Request) {
+	now := s.world.Clock.Now().UTC()
+	if r.Method == http.MethodPost {
+		if s.settings.Errors.Dir == "" {
+			http.Error(w, "errors.dir names no directory to write a report to", http.StatusConflict)
+			return
+		}
+		s.writeDaily(r.Context(), now, "-"+now.Format("150405"))
+	}
+	d, err := s.today(r.Context(), now)
+	if err != nil {
+		s.log.Warn("the report of failures is not whole", zap.Error(err))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := d.WriteText(w); err != nil {
+		s.log.Debug("the report of failures was not sent whole", zap.Error(err))
+	}
+}
+
 func groupOf(groups []aggregate.Group, key string) *aggregate.Group {
 	for i := range groups {
 		if groups[i].Key == key {

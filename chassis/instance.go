@@ -215,6 +215,7 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	}
 	i.enter(StateReady)
 	i.begin()
+	i.service.awaitMidnight()
 	close(ready)
 	var orders <-chan reload.Order
 	if s.world.host != nil {
@@ -419,6 +420,7 @@ func (i *Instance) finish(err error) error {
 	default:
 	}
 	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
+	s.endDaily(ctx)
 	if err == nil {
 		i.enter(StateClosed)
 		s.log.Info("closed")

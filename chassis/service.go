@@ -36,6 +36,7 @@ type Service struct {
 	metrics    *kpi.Metrics
 	failures   *failure.Counter
 	aggregate  *aggregate.Aggregator
+	daily      daily
 	ids        *request.Source
 	sets       []*failure.Set
 	access     *accesslog.Writer

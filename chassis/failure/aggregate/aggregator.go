@@ -90,8 +90,9 @@ type group struct {
 	pinned bool
 	when   time.Time // pinned was changed
 	newest *raw      // a failure of the last minute
-	seen   []Seen    // a ring
-	next   int       // where in seen the next one goes
+	days   [maxDays]dayCount
+	seen   []Seen // a ring
+	next   int    // where in seen the next one goes
 
 	outbreak time.Time // when it began; see pace
 	reported time.Time // the last report
@@ -99,6 +100,12 @@ type group struct {
 	waiting  uint64    // failures that no report tells of
 	since    time.Time // the first of them
 	sample   *raw      // one of them
+}
+
+// dayCount is how often a group failed on a day; it stands at the day modulo their number.
+type dayCount struct {
+	day   int64 // since 1970, UTC
+	count uint64
 }
 
 // raw is a failure before anybody has looked at it.
@@ -144,6 +151,12 @@ func (a *Aggregator) Add(o Occurrence) {
 	quiet := o.Time.Sub(g.last)
 	g.count++
 	g.last = o.Time
+	day := o.Time.Unix() / (24 * 60 * 60)
+	if on := &g.days[uint64(day)%maxDays]; on.day == day {
+		on.count++
+	} else {
+		*on = dayCount{day, 1}
+	}
 	g.see(&o)
 	if g.newest == nil || o.Time.Sub(g.newest.Time) >= window {
 		g.newest = a.keep(&o)
@@ -154,9 +167,9 @@ func (a *Aggregator) Add(o Occurrence) {
 }
 
 // harmless reports whether code is no failure of the service: it is counted, and nobody is told.
-func harmless(code *failure.Code) bool {
-	return code.Class() == failure.Caller || code.Class() == failure.NotProblem
-}
+func harmless(code *failure.Code) bool { return quiet(code.Class()) }
+
+func quiet(class failure.Class) bool { return class == failure.Caller || class == failure.NotProblem }
 
 // place is where a failure belongs.
 func (a *Aggregator) place(o *Occurrence) string {
@@ -360,6 +373,12 @@ func (a *Aggregator) Groups() []Group {
 		if g.code != nil {
 			p.Code = g.code.Describe()
 		}
+		for _, on := range g.days {
+			if on.count > 0 {
+				p.Days = append(p.Days, Day{time.Unix(on.day*24*60*60, 0).UTC().Format(time.DateOnly), on.count})
+			}
+		}
+		slices.SortFunc(p.Days, func(a, b Day) int { return strings.Compare(b.Day, a.Day) })
 		p.Seen = slices.Clone(g.seen)
 		slices.Reverse(p.Seen[:g.next])
 		slices.Reverse(p.Seen[g.next:])

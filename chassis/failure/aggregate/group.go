@@ -19,6 +19,8 @@ type Group struct {
 	Count uint64              `json:"count"`
 	First time.Time           `json:"first"`
 	Last  time.Time           `json:"last"`
+	// Days says how often it failed on each of the last eight days with failures, the newest first.
+	Days []Day `json:"days,omitempty"`
 	// Pinned groups are kept however long they have been quiet. Decided is when that was last changed,
 	// zero for never.
 	Pinned  bool      `json:"pinned"`
@@ -28,6 +30,22 @@ type Group struct {
 	Sample *Sample `json:"sample,omitempty"`
 	// Seen are the newest failures, the newest first: at most 64 of one process, and of all.
 	Seen []Seen `json:"seen,omitempty"`
+}
+
+// Day is a day in UTC, as 2006-01-02, and how often a group failed on it.
+type Day struct {
+	Day   string `json:"day"`
+	Count uint64 `json:"count"`
+}
+
+// On is how often the group failed on a day.
+func (g *Group) On(day string) uint64 {
+	for _, d := range g.Days {
+		if d.Day == day {
+			return d.Count
+		}
+	}
+	return 0
 }
 
 // Seen is a failure by the ids that people quote.
@@ -47,6 +65,7 @@ const (
 	Keep = 7 * 24 * time.Hour
 
 	maxSeen  = 64
+	maxDays  = 8
 	newFor   = 24 * time.Hour
 	maxState = 4 << 20 // bytes
 )
@@ -81,7 +100,7 @@ func Merge(of ...[]Group) []Group {
 		for _, g := range groups {
 			into := byKey[g.Key]
 			if into == nil {
-				g.Seen = slices.Clone(g.Seen)
+				g.Seen, g.Days = slices.Clone(g.Seen), slices.Clone(g.Days)
 				byKey[g.Key] = &g
 				merged = append(merged, &g)
 				continue
@@ -122,6 +141,15 @@ func (g *Group) add(o Group) {
 	if o.Sample != nil && (g.Sample == nil || o.Sample.Time.After(g.Sample.Time)) {
 		g.Sample = o.Sample
 	}
+	for _, day := range o.Days {
+		if i := slices.IndexFunc(g.Days, func(d Day) bool { return d.Day == day.Day }); i >= 0 {
+			g.Days[i].Count += day.Count
+		} else {
+			g.Days = append(g.Days, day)
+		}
+	}
+	slices.SortFunc(g.Days, func(a, b Day) int { return strings.Compare(b.Day, a.Day) })
+	g.Days = g.Days[:min(len(g.Days), maxDays)]
 	g.Seen = append(g.Seen, o.Seen...)
 	slices.SortStableFunc(g.Seen, func(a, b Seen) int { return b.Time.Compare(a.Time) })
 	g.Seen = g.Seen[:min(len(g.Seen), maxSeen)]
