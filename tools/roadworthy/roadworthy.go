@@ -26,6 +26,7 @@ type command struct {
 var commands = []command{
 	{[]string{"acl", "explain"}, "say whether an address may call a path, and which rule decides", explain},
 	{[]string{"report"}, "tell from access logs how fast pages are, as text, HTML or JSON", reportPages},
+	{[]string{"error"}, "find what an error id that a user quotes stands for", findError},
 }
 
 // Run is the command with its arguments, without its name. It returns the exit code: 0 for yes, 1 for no,
