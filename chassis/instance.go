@@ -420,6 +420,9 @@ func (i *Instance) finish(err error) error {
 	default:
 	}
 	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
+	if err := s.aggregate.Close(ctx); err != nil {
+		s.log.Warn("reports of failures are lost", zap.Error(err))
+	}
 	s.endDaily(ctx)
 	if err == nil {
 		i.enter(StateClosed)

@@ -234,6 +234,26 @@ func TestASlowSinkIsToldEverythingAndHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+func TestAnAggregatorThatIsClosedCountsAndTellsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := aggregate.New(aggregate.Config{})
+		sink := &kept{}
+		a.ReportTo("kept", sink)
+		for range 20 {
+			add(a, clock.Real(), broken(), "X")
+		}
+		if err := a.Close(t.Context()); err != nil || sink.count() != 20 {
+			t.Errorf("close: %v, reports of %d failures, want 20", err, sink.count())
+		}
+		add(a, clock.Real(), broken(), "X")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if sink.count() != 20 || a.Groups()[0].Count != 21 {
+			t.Errorf("after the close: reports of %d failures, groups %v", sink.count(), a.Groups())
+		}
+	})
+}
+
 func TestASinkThatFailsOrPanicsIsToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string

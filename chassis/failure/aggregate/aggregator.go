@@ -113,8 +113,8 @@ type raw struct {
 	Occurrence
 }
 
-// New returns an Aggregator that counts. It holds nothing that is to be closed; [Aggregator.Flush] has its
-// sinks take what they have not yet.
+// New returns an Aggregator that counts. One that has sinks is to be closed, so that they are told the
+// rest.
 func New(cfg Config) *Aggregator {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.Real()

@@ -207,6 +207,19 @@ func (a *Aggregator) total(name string) uint64 {
 	return a.elsewhere[name]
 }
 
+// Close is Flush, after which sinks are told nothing more. Failures are counted still.
+func (a *Aggregator) Close(ctx context.Context) error {
+	err := a.Flush(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sinks = nil
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+	return err
+}
+
 // Flush has all sinks take what they have not been told of yet, however much that is, and waits for
 // that until ctx ends.
 func (a *Aggregator) Flush(ctx context.Context) error {
