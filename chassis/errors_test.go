@@ -34,13 +34,17 @@ func failing(t *testing.T, o options) *host {
 		},
 		"GET /full":      fails(errFull.New()),
 		"GET /unknown":   fails(errors.New("nobody declared this")),
-		"GET /panic":     func(http.ResponseWriter, *http.Request) error { var m map[string]int; m["a"] = 1; return nil },
+		"GET /panic":     func(http.ResponseWriter, *http.Request) error { return fourth(none) },
 		"GET /panic-nil": func(http.ResponseWriter, *http.Request) error { panic(nil) },
 		"GET /abort":     func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) },
 		"GET /goexit":    func(http.ResponseWriter, *http.Request) error { runtime.Goexit(); return nil },
 		"GET /slow":      fails(context.DeadlineExceeded),
 	})))
 }
+
+var none []error
+
+func fourth(errs []error) error { return errs[3] }
 
 func (h *host) failures(query string) failedPage {
 	h.tb.Helper()
@@ -84,7 +88,7 @@ func TestWhatFailsIsGroupedByCodeAndPlace(t *testing.T) {
 func TestAPanicIsAFailureAndACutConnectionIsNone(t *testing.T) {
 	h := failing(t, options{})
 	for path, want := range map[string]string{
-		"/panic": "internal error: panic: assignment to entry in nil map", "/panic-nil": "panic called with nil argument", "/goexit": "goroutine ended by runtime.Goexit",
+		"/panic": "internal error: panic: runtime error: index out of range [3] with length 0", "/panic-nil": "panic called with nil argument", "/goexit": "goroutine ended by runtime.Goexit",
 	} {
 		a := h.get(path)
 		p := a.problem(t)

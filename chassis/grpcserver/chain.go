@@ -287,7 +287,10 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 			cl.header(s.SetHeader)
 		}
 		cl.recv, cl.place = recv, p
+		returned := false
+		defer cl.goexit(method, &returned)
 		resp, err := cl.handle(srv, next, interceptor)
+		returned = true
 		err = cl.end(method, false, err)
 		*cl = call{read: cl.read, in: envelope{admit: cl.in.admit}}
 		c.idle.Put(cl)
@@ -321,7 +324,26 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	cl := new(call)
 	cl.begin(c, ss.Context(), info.FullMethod, c.methods[info.FullMethod])
 	cl.header(ss.SetHeader)
-	return cl.end(info.FullMethod, true, cl.handleStream(srv, ss, handler))
+	returned := false
+	defer cl.goexit(info.FullMethod, &returned)
+	err := cl.handleStream(srv, ss, handler)
+	returned = true
+	return cl.end(info.FullMethod, true, err)
+}
+
+// goexit, when deferred, answers a method that has ended its goroutine, which grpc-go leaves without an
+// answer.
+func (cl *call) goexit(method string, returned *bool) {
+	if *returned {
+		return
+	}
+	err := cl.end(method, cl.place == nil, failure.Recovered(nil, debug.Stack()))
+	s, ok := grpc.ServerTransportStreamFromContext(cl.Parent).(interface {
+		WriteStatus(st *status.Status) error
+	})
+	if ok {
+		_ = s.WriteStatus(status.Convert(err)) // a caller that left is none the worse
+	}
 }
 
 // handleStream does for a stream what handle does.

@@ -118,8 +118,9 @@ func TestOneUserHasOneHashOfOneSalt(t *testing.T) {
 		add(a, clock.Real(), broken(), "X")
 		return a.Groups()[0].Sample.User
 	}
-	if user("a") != user("a") || user("a") == user("b") {
-		t.Errorf("%s, %s, %s", user("a"), user("a"), user("b"))
+	one, again, other := user("a"), user("a"), user("b")
+	if one != again || one == other {
+		t.Errorf("%s, %s, %s", one, again, other)
 	}
 }
 
