@@ -125,6 +125,10 @@ func (s *Service) adminHandler(requireToken func(http.Handler) http.Handler) htt
 	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, requireToken(h)) }
 	guarded("GET /metrics", kpi.Handler(s.gatherer(), func(err error) { s.log.Warn("metrics", zap.Error(err)) }))
 	guarded("GET /status", http.HandlerFunc(s.serveStatus))
+	guarded("GET /errors", http.HandlerFunc(s.serveErrors))
+	guarded("POST /errors/pin", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.servePin)))
+	guarded("GET /errors/today", http.HandlerFunc(s.serveToday))
+	guarded("POST /errors/today", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serveToday)))
 	guarded("GET /{$}", http.RedirectHandler("/status", http.StatusFound))
 	guarded("/debug/pprof/", http.HandlerFunc(pprof.Index))
 	guarded("/debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))

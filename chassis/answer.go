@@ -12,10 +12,16 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
-// rescue, when deferred, answers a panic.
-func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request) {
+// rescue, when deferred, answers a panic, and a handler that has ended its goroutine: then returned
+// is false, and what is not flushed now is never sent.
+func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request, returned *bool) {
 	v := recover()
+	if *returned {
+		return
+	}
 	if v == nil {
+		ex.fail(w, r, failure.Recovered(nil, debug.Stack()))
+		_ = http.NewResponseController(w).Flush()
 		return
 	}
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -28,8 +34,8 @@ func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request) {
 // fail answers err. Once an answer has begun, cutting it is the only way left to say that it is
 // none.
 func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f, id := ex.endpoint.service.Fail(ex.known(r), ex.blameBody(err))
-	ex.failed = f
+	f, id := ex.endpoint.service.Fail(ex.known(r), ex.blameBody(err), asked(r))
+	ex.failed = &failed{f, id}
 	ex.mustNotHaveBegun()
 	code := f.Code()
 	if f.HTTPStatus() == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
@@ -47,6 +53,12 @@ func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// asked is what a failure is told of its request's header.
+func asked(r *http.Request) Asked {
+	user, _, _ := r.BasicAuth()
+	return Asked{Protocol: "http", Method: r.Method, User: user}
+}
+
 // known is what a failure is told of its request: who it is, and whether the caller left.
 func (ex *exchange) known(r *http.Request) context.Context {
 	info := ex.Info // an exchange may be used again
@@ -60,7 +72,7 @@ func (ex *exchange) page(w http.ResponseWriter, r *http.Request, p failure.Probl
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			ex.endpoint.service.Fail(ex.known(r), failure.Recovered(v, debug.Stack()))
+			ex.endpoint.service.Fail(ex.known(r), failure.Recovered(v, debug.Stack()), asked(r))
 			ex.mustNotHaveBegun()
 			done = false
 		}
@@ -127,7 +139,7 @@ func (ex *exchange) end(r *http.Request) {
 		rec.Reused = reused(r, 1)
 	}
 	if ex.failed != nil {
-		rec.FailureCode = ex.failed.Code().Number()
+		rec.FailureCode, rec.ErrorID = ex.failed.Code().Number(), ex.failed.id
 	}
 	if e.service.logs.traffic && e.service.logSent(ex.caller(r), rec) {
 		return

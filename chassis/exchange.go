@@ -24,10 +24,10 @@ type exchange struct {
 	timeout.Context // its Parent is of net/http, and ends when the caller leaves; nil under bare_context
 	request.Info
 	endpoint *endpoint
-	origin   *origin        // where it came from
-	outer    *compressed    // what the handler writes to, when a compressor stands between; else nil
-	failed   *failure.Error // what was answered instead of a result
-	body     *body          // of the request, when it has one
+	origin   *origin     // where it came from
+	outer    *compressed // what the handler writes to, when a compressor stands between; else nil
+	failed   *failed     // what was answered instead of a result
+	body     *body       // of the request, when it has one
 	start    time.Time
 	waited   time.Duration // until it was admitted
 	metrics  *kpi.Route    // that the router has found for it
@@ -38,6 +38,12 @@ type exchange struct {
 	matched  bool // a pattern of its router
 	aborted  bool // the answer was cut off
 	streams  bool // it takes as long as the caller listens
+}
+
+// failed is a failure that was answered, and its error id.
+type failed struct {
+	*failure.Error
+	id string
 }
 
 type exchangeKey struct{}

@@ -56,6 +56,7 @@ const CertificateCheck = certificateCheck
 const ExchangeSize, MaxExchangeSize = unsafe.Sizeof(exchange{}), 288
 
 var (
+	MetricsIn    = metricsIn
 	Short        = short
 	InSeconds    = inSeconds
 	BytesInWords = bytesInWords

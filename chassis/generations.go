@@ -1,8 +1,11 @@
 package chassis
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/seed-754044b3/roadworthy/chassis/failure/aggregate"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
 )
@@ -32,20 +36,67 @@ func (s *Service) merger() *kpi.Merger {
 	return kpi.NewMerger(rules)
 }
 
-// snapshot is what this process has counted.
-func (s *Service) snapshot() ([]byte, error) { return kpi.Snapshot(s.registry) }
+// snapshot is what this process has counted, and its groups of failures.
+func (s *Service) snapshot() ([]byte, error) {
+	counted, err := kpi.Snapshot(s.registry)
+	groups, groupsErr := aggregate.Encode(s.aggregate.Groups())
+	return join(counted, groups), errors.Join(err, groupsErr)
+}
 
 // carry merges what ended processes have counted.
 func (s *Service) carry(ended []reload.Snapshot) ([]byte, error) {
-	return s.merger().Carry(generations(ended)...)
+	counted, err := s.merger().Carry(generations(ended)...)
+	merged, groupsErr := groupsOf(ended)
+	groups, encodeErr := aggregate.Encode(merged)
+	return join(counted, groups), errors.Join(err, groupsErr, encodeErr)
 }
 
 func generations(snapshots []reload.Snapshot) []kpi.Generation {
 	var gens []kpi.Generation
 	for _, o := range snapshots {
-		gens = append(gens, kpi.Generation{Worker: o.Worker, Living: o.Living, Data: o.Data})
+		counted, _ := parts(o.Data)
+		gens = append(gens, kpi.Generation{Worker: o.Worker, Living: o.Living, Data: counted})
 	}
 	return gens
+}
+
+// groupsOf are the groups of failures in snapshots; an error says which could not be read.
+func groupsOf(snapshots []reload.Snapshot) ([]aggregate.Group, error) {
+	var all [][]aggregate.Group
+	var errs []error
+	for _, o := range snapshots {
+		_, data := parts(o.Data)
+		groups, err := aggregate.Decode(data)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("snapshot of worker %d: %w", o.Worker, err))
+		}
+		all = append(all, groups)
+	}
+	return aggregate.Merge(all...), errors.Join(errs...)
+}
+
+// snapshotMark begins a snapshot that has groups of failures behind its metrics, which alone never
+// begin with a zero.
+const snapshotMark = "\x00failures1"
+
+// join makes one snapshot of its two parts; parts takes it apart.
+func join(counted, groups []byte) []byte {
+	joined := binary.AppendUvarint([]byte(snapshotMark), uint64(len(counted)))
+	return append(append(joined, counted...), groups...)
+}
+
+// parts is what join was given. A worker of an older program sends metrics alone.
+func parts(data []byte) (counted, groups []byte) {
+	rest, ok := bytes.CutPrefix(data, []byte(snapshotMark))
+	if !ok {
+		return data, nil
+	}
+	size, n := binary.Uvarint(rest)
+	if n <= 0 || size > uint64(len(rest)-n) {
+		return rest, nil // cut off: the merger says so
+	}
+	rest = rest[n:]
+	return rest[:size], rest[size:]
 }
 
 // gatherer is what /metrics shows.
@@ -67,7 +118,7 @@ func (s *Service) gatherAll() ([]*dto.MetricFamily, error) {
 		own, ownErr = s.snapshot()
 		return own
 	})
-	merged, mergeErr := s.merger().Merge(append(generations(others), kpi.Generation{Worker: s.world.host.Worker(), Living: true, Data: own})...)
+	merged, mergeErr := s.merger().Merge(append(generations(others), kpi.Generation{Worker: s.world.host.Worker(), Living: true, Data: metricsIn(own)})...)
 	if status == nil {
 		return merged, errors.Join(ownErr, err, mergeErr)
 	}
@@ -77,6 +128,12 @@ func (s *Service) gatherAll() ([]*dto.MetricFamily, error) {
 	merged = append(merged, ofSupervisor...)
 	slices.SortFunc(merged, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return merged, errors.Join(ownErr, err, mergeErr, gatherErr)
+}
+
+// metricsIn is the metrics in a snapshot.
+func metricsIn(snapshot []byte) []byte {
+	counted, _ := parts(snapshot)
+	return counted
 }
 
 func reloadStats(status *reload.Status) kpi.ReloadStats {

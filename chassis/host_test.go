@@ -145,7 +145,7 @@ func (s *supervisor) Lock(ctx context.Context, name string) (func(), error) {
 // metric is a series among those that the snapshot data holds.
 func metricOf(t *testing.T, data []byte, name string) float64 {
 	t.Helper()
-	families, err := kpi.NewMerger(nil).Merge(kpi.Generation{Living: true, Data: data})
+	families, err := kpi.NewMerger(nil).Merge(kpi.Generation{Living: true, Data: chassis.MetricsIn(data)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -224,12 +224,18 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request) {
 		ex.outer = &compressed{response{ResponseWriter: w}, ex}
 		w = ex.outer
 	}
-	defer ex.rescue(w, r)
+	returned := false
+	defer ex.rescue(w, r, &returned)
 	if e.router != nil {
 		e.router.ServeHTTP(w, r)
-		return
+	} else {
+		e.serveAdopted(ex, w, r)
 	}
-	// An adopted handler is one route.
+	returned = true
+}
+
+// serveAdopted calls an adopted handler, which is one route.
+func (e *endpoint) serveAdopted(ex *exchange, w http.ResponseWriter, r *http.Request) {
 	ex.Route = "/"
 	limited, done := ex.limit(r, &e.adopted)
 	defer done()

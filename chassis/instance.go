@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -176,6 +177,8 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		s.sets = append(s.sets, own)
 	}
 	s.failures = failure.NewCounter(s.sets...)
+	salt := sha256.Sum256(append([]byte("users of failures"), seed[:]...))
+	s.aggregate = s.newAggregator(salt[:])
 	s.metrics = kpi.New(kpi.Options{Registerer: s.registry, Clock: world.Clock})
 	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
 	s.tasks.running = map[int]string{}
@@ -212,6 +215,7 @@ func (i *Instance) live(ctx context.Context, setup func(context.Context) error, 
 	}
 	i.enter(StateReady)
 	i.begin()
+	i.service.awaitMidnight()
 	close(ready)
 	var orders <-chan reload.Order
 	if s.world.host != nil {
@@ -416,6 +420,10 @@ func (i *Instance) finish(err error) error {
 	default:
 	}
 	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
+	if err := s.aggregate.Close(ctx); err != nil {
+		s.log.Warn("reports of failures are lost", zap.Error(err))
+	}
+	s.endDaily(ctx)
 	if err == nil {
 		i.enter(StateClosed)
 		s.log.Info("closed")

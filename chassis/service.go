@@ -18,6 +18,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/failure/aggregate"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
@@ -34,6 +35,8 @@ type Service struct {
 	registry   *prometheus.Registry
 	metrics    *kpi.Metrics
 	failures   *failure.Counter
+	aggregate  *aggregate.Aggregator
+	daily      daily
 	ids        *request.Source
 	sets       []*failure.Set
 	access     *accesslog.Writer
@@ -134,9 +137,10 @@ func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end fun
 	return q, nil
 }
 
-// workFailed logs what came of submitted work that nobody waits for.
+// workFailed counts and logs what came of submitted work that nobody waits for.
 func (s *Service) workFailed(queueName string, err error) {
-	fields := []zap.Field{zap.String("queue", queueName), zap.Error(err)}
+	id := s.failWork("queue "+queueName, err)
+	fields := []zap.Field{zap.String("queue", queueName), zap.String("error_id", id), zap.Error(err)}
 	if p, ok := errors.AsType[*queue.PanicError](err); ok {
 		fields = append(fields, zap.ByteString("stack", p.Stack))
 	}

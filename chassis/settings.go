@@ -20,6 +20,7 @@ type Settings struct {
 	AccessLog AccessLogConfig `config:"access_log"`
 	Drain     DrainConfig     `config:"drain"`
 	Reload    ReloadConfig    `config:"reload"`
+	Errors    ErrorsConfig    `config:"errors"`
 	// HeapFloor is below twice of what is in use when it has an effect. It costs up to as much memory, and spares
 	// a small service, which would collect garbage many times a second, a tenth of its processor time.
 	// GOGC in the environment takes its place. 4MiB, which is Go's own, is none.
@@ -67,6 +68,29 @@ func (c *AdminConfig) Validate() error {
 		return nil
 	}
 	return config.Invalid("addr", "%q is reachable from other hosts: use a loopback address such as 127.0.0.1:8081, unix:/path, or set admin.token", c.Addr)
+}
+
+// ErrorsConfig is what becomes of failures.
+type ErrorsConfig struct {
+	// Dir is where a report of what failed is written at the end of each day (UTC), once by all
+	// processes of the service, and of the day so far when it stops. Empty writes none.
+	Dir string `config:"dir" doc:"directory for daily reports of failures; empty writes none"`
+	// Keep bounds the reports in Dir; each is a file of JSON and one of text.
+	Keep int `config:"keep" doc:"daily reports that are kept; older ones are deleted"`
+	// Salt is the key of the hash that users are told apart by in samples of failures. Processes with the
+	// same salt make the same hash of one user. Empty means a random one, which ends with the process.
+	Salt config.Secret `config:"salt" doc:"key of the hash by which samples of failures tell users apart"`
+}
+
+// SetDefaults fills what is zero.
+func (c *ErrorsConfig) SetDefaults() { set(&c.Keep, 30) }
+
+// Validate refuses to keep no report.
+func (c *ErrorsConfig) Validate() error {
+	if c.Keep < 0 {
+		return config.Invalid("keep", "want 1 or more, got %d", c.Keep)
+	}
+	return nil
 }
 
 // LogConfig is the application log.

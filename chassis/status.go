@@ -343,7 +343,10 @@ func (s *Service) processes(ctx context.Context) *statusProcesses {
 	return p
 }
 
-var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
+var statusTemplate = template.Must(template.New("status").Funcs(statusFuncs).Parse(statusPage))
+
+// statusFuncs are what the pages for people write figures with.
+var statusFuncs = template.FuncMap{
 	"took":    inSeconds,
 	"rate":    perSecond,
 	"num":     short,
@@ -355,7 +358,7 @@ var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap
 	"frac":    func(a, b int) int { return 100 * a / b }, // a queue's capacity is 1 or more
 	"join":    func(s []string) string { return strings.Join(s, ", ") },
 	"by":      byCount,
-}).Parse(statusPage))
+}
 
 // byCount lists counts by reason, those of zero left out: "full 7, expired 1".
 func byCount(counts map[string]uint64) string {
@@ -387,7 +390,7 @@ func (s *Service) serveStatus(w http.ResponseWriter, r *http.Request) {
 	st.Refreshing = r.URL.Query().Get("refresh") != "off"
 	w.Header().Set("Cache-Control", "no-store")
 	var err error
-	if strings.Contains(r.Header.Get("Accept"), "application/json") || r.URL.Query().Get("format") == "json" {
+	if wantsJSON(r) {
 		w.Header().Set("Content-Type", "application/json")
 		err = json.NewEncoder(w).Encode(st)
 	} else {

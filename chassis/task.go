@@ -63,12 +63,14 @@ func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
 			return
 		}
 		_, panicked := errors.AsType[*panicError](err)
+		cause := err
 		err = fmt.Errorf("background work %q: %w", name, err)
 		switch {
 		case panicked, t.ctx.Err() == nil:
+			s.log.Error("background work failed", zap.String("work", name), zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(cause))
 			s.end(err)
 		case !errors.Is(err, context.Canceled):
-			s.log.Warn("background work ended with an error", zap.Error(err))
+			s.log.Warn("background work ended with an error", zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(err))
 		}
 	})
 }

@@ -46,6 +46,13 @@ func (s *Service) Intercept(ctx context.Context, call Call) error {
 	return s.world.Intercept(ctx, call)
 }
 
+// Asked is what package request does not tell of a request that fails.
+type Asked struct {
+	Protocol string // "http", "grpc" or a service's own
+	Method   string // the HTTP method; "POST" for gRPC
+	User     string // who asked, if that is known; only a salted hash of it is kept
+}
+
 // Fail counts and logs a failure that is about to be answered, and returns what to answer: the
 // failure and the id by which its log line is found. Service and Dependency failures are
 // logged as errors, with their cause; the others at info level, but for callers who
@@ -54,11 +61,12 @@ func (s *Service) Intercept(ctx context.Context, call Call) error {
 // ctx is the request's own context. When it was cancelled, an error that wraps context.Canceled
 // is [failure.CallerLeft], whatever code it has: nobody waits for the answer, and nothing of
 // the service is wrong. When it was not, such an error without a code is unclassified.
-func (s *Service) Fail(ctx context.Context, err error) (*failure.Error, string) {
+func (s *Service) Fail(ctx context.Context, err error, asked Asked) (*failure.Error, string) {
 	f := classify(ctx, err, s.ids.Float64)
 	id := failure.NewID(s.world.Rand)
 	code := f.Code()
 	s.failures.Add(code)
+	s.aggregate.Add(occurrence(ctx, f, id, s.world.Clock.Now(), asked))
 	log := s.Log(ctx)
 	write := log.Info
 	switch class := code.Class(); {

@@ -92,6 +92,7 @@ var directives = map[string]item{
 	"xgrpc_status":   text(maxName, func(r *Record) string { return r.GRPCStatus }, func(r *Record, s string) { r.GRPCStatus = s }),
 	"xlistener":      text(maxName, func(r *Record) string { return r.Listener }, func(r *Record, s string) { r.Listener = s }),
 	"xfailure":       count(31, func(r *Record) int64 { return int64(r.FailureCode) }, func(p *parser, n int64) { p.record.FailureCode = int(n) }),
+	"xerror_id":      text(maxName, func(r *Record) string { return r.ErrorID }, func(r *Record, s string) { r.ErrorID = s }),
 	"xqueue_wait_us": number(53, func(r *Record) int64 { return r.QueueWait.Microseconds() }, func(p *parser, n int64) { p.record.QueueWait = time.Duration(n) * time.Microsecond }),
 }
 
@@ -121,7 +122,7 @@ func advise(letter byte) string {
 	case 'e':
 		return "services have no environment per request; want %{route}x or %{Name}i"
 	case 'n':
-		return "services have no notes; want %{route}x, %{failure}x or %{request_id}x"
+		return "services have no notes; want %{route}x, %{failure}x, %{error_id}x or %{request_id}x"
 	case 'R':
 		return "what handles a request is its route; want %{route}x"
 	case '^':
@@ -133,7 +134,7 @@ func advise(letter byte) string {
 	case 'T':
 		return "want %T, %{s}T, %{ms}T or %{us}T"
 	case 'x':
-		return "want route, failure, request_id, trace_id, grpc_status, queue_wait_us or listener in the braces"
+		return "want route, failure, error_id, request_id, trace_id, grpc_status, queue_wait_us or listener in the braces"
 	case 'h', 'a':
 		return fmt.Sprintf("want %%%c or %%{c}%c", letter, letter)
 	}

@@ -63,7 +63,7 @@ type item struct {
 //	%I %O %S                 bytes received, sent, and both, with headers; - when not known
 //	%{Name}i %{Name}o %{Name}C   header of the request, of the answer; cookie
 //	%f %L %P %{pid}P         route; id of the request; id of the process
-//	%{route}x %{failure}x %{request_id}x %{trace_id}x %{grpc_status}x %{queue_wait_us}x %{listener}x
+//	%{route}x %{failure}x %{error_id}x %{request_id}x %{trace_id}x %{grpc_status}x %{queue_wait_us}x %{listener}x
 //	%%                       a percent sign
 //
 // Statuses between % and the rest limit a directive to requests that ended with one of them

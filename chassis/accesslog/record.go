@@ -90,6 +90,8 @@ type Record struct {
 	// FailureCode is the number of the failure code that was answered, 0 for success:
 	// %{failure}x.
 	FailureCode int
+	// ErrorID is the error id that was answered with the failure, empty for success: %{error_id}x.
+	ErrorID string
 	// GRPCStatus is the number of the gRPC status as the grpc-status trailer has it, "0" for OK.
 	// It is empty for requests that are no gRPC calls: %{grpc_status}x.
 	GRPCStatus string

@@ -34,17 +34,22 @@ type Code struct {
 // Error is the code as it stands in a log: set, number and message.
 func (c *Code) Error() string { return c.set + " " + strconv.Itoa(c.number) + ": " + c.message }
 
-// Failure is c as an occurrence, like New; it makes a Code a [Failer].
-func (c *Code) Failure() *Error { return c.New() }
+// Failure is c as an occurrence that does not know where it was made; it makes a Code a [Failer].
+func (c *Code) Failure() *Error { return &Error{code: c} }
 
-// New is an occurrence of c with neither arguments nor cause.
-func (c *Code) New() *Error { return &Error{code: c} }
+// New is an occurrence of c with neither arguments nor cause, made where New is called; see
+// [Error.Callers].
+func (c *Code) New() *Error { return &Error{code: c, callers: c.here()} }
 
-// With is an occurrence of c with one argument; see [Error.With].
-func (c *Code) With(key string, value any) *Error { return c.New().With(key, value) }
+// With is an occurrence of c with one argument, made where With is called; see [Error.With].
+func (c *Code) With(key string, value any) *Error {
+	return (&Error{code: c, callers: c.here()}).With(key, value)
+}
 
-// Wrap is an occurrence of c caused by err; see [Error.Wrap].
-func (c *Code) Wrap(err error) *Error { return c.New().Wrap(err) }
+// Wrap is an occurrence of c caused by err, made where Wrap is called; see [Error.Wrap].
+func (c *Code) Wrap(err error) *Error {
+	return (&Error{code: c, callers: c.here()}).Wrap(err)
+}
 
 // Set is the name of the set that c was declared in.
 func (c *Code) Set() string { return c.set }

@@ -30,6 +30,7 @@ type Error struct {
 	cause   error
 	retry   *time.Duration // set by After
 	status  int            // set by WithStatus
+	callers []uintptr      // where it was made; nil if that is not kept
 
 	// inner is what From found inside cause and made this Error of, if cause says more around it.
 	inner *Error

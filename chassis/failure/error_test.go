@@ -375,3 +375,48 @@ func TestAnErrorMayBeAnsweredWithAnotherStatusThanItsCodeDeclares(t *testing.T) 
 		t.Error("without another status the code's own holds")
 	}
 }
+
+func TestOnlyWhatMayTellOfABrokenLineOfCodeKnowsWhereItWasMade(t *testing.T) {
+	set := failure.NewSet("where")
+	caller, expected := set.Caller(1001, "wrong"), set.NotProblem(1002, "nothing there")
+	service, dependency := set.Service(1003, "broken"), set.Dependency(1004, "no answer")
+	cause := errors.New("cause")
+	for name, c := range map[string]struct {
+		err  *failure.Error
+		kept bool
+	}{
+		"new":                         {service.New(), true},
+		"with":                        {dependency.With("a", 1).With("b", 2), true},
+		"wrap":                        {dependency.Wrap(cause), true},
+		"wrapped again":               {failure.From(fmt.Errorf("more: %w", service.New())), true},
+		"unclassified":                {failure.Unclassified.Wrap(cause), true},
+		"of a caller":                 {caller.With("a", 1), false},
+		"expected":                    {expected.New(), false},
+		"of the chassis":              {failure.Overloaded.Wrap(cause), false},
+		"a bare code":                 {failure.From(service), false},
+		"a bare code that is wrapped": {failure.From(fmt.Errorf("more: %w", service)), false},
+		"without a code":              {failure.From(cause), false},
+		"a panic":                     {failure.Recovered("x", nil), false},
+	} {
+		pcs := c.err.Callers()
+		if (pcs != nil) != c.kept {
+			t.Errorf("%s: callers %v, want some: %v", name, pcs, c.kept)
+		}
+		if len(pcs) == 0 {
+			continue
+		}
+		if frame, _ := runtime.CallersFrames(pcs).Next(); !strings.HasSuffix(frame.Function, "failure_test.TestOnlyWhatMayTellOfABrokenLineOfCodeKnowsWhereItWasMade") || len(pcs) > 10 {
+			t.Errorf("%s: made in %s, %d calls", name, frame.Function, len(pcs))
+		}
+	}
+}
+
+func TestAFailureOfTheCallersIsMadeWithoutAStack(t *testing.T) {
+	cause := errors.New("cause")
+	if n := testing.AllocsPerRun(100, func() { made = benchCaller.Wrap(cause) }); n > 2 {
+		t.Errorf("%v allocations, want at most 2", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { made = benchStore.Wrap(cause) }); n > 3 {
+		t.Errorf("%v allocations with a stack, want at most 3", n)
+	}
+}

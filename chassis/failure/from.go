@@ -44,8 +44,11 @@ func From(err error) *Error {
 	if errors.Is(err, context.Canceled) {
 		return CallerLeft.Wrap(err)
 	}
-	return Unclassified.Wrap(err)
+	return unknown(err)
 }
+
+// unknown is err, which nobody gave a code.
+func unknown(err error) *Error { return Unclassified.Failure().Wrap(err) }
 
 // fromFailer is err as a failure, given the outermost Failer in its chain.
 func fromFailer(err error, found Failer) *Error {
@@ -53,7 +56,7 @@ func fromFailer(err error, found Failer) *Error {
 	case *Error:
 		// A nil pointer in an error interface is not nil, a mistake that must not look like success.
 		if f == nil {
-			return Unclassified.Wrap(errors.New("a nil *failure.Error was returned as an error"))
+			return unknown(errors.New("a nil *failure.Error was returned as an error"))
 		}
 		if err == found {
 			return f
@@ -61,16 +64,16 @@ func fromFailer(err error, found Failer) *Error {
 		return f.around(err)
 	case *Code:
 		if f == nil {
-			return Unclassified.Wrap(errors.New("a nil *failure.Code was returned as an error"))
+			return unknown(errors.New("a nil *failure.Code was returned as an error"))
 		}
 		if err == found {
-			return f.New()
+			return f.Failure()
 		}
-		return f.New().around(err)
+		return f.Failure().around(err)
 	}
 	e := found.Failure()
 	if e == nil {
-		return Unclassified.Wrap(err)
+		return unknown(err)
 	}
 	if errors.Is(e, err) {
 		return e
@@ -113,5 +116,5 @@ func Recovered(v any, stack []byte) *Error {
 	if v != nil {
 		p.text = "panic: " + cut(fmt.Sprint(v))
 	}
-	return Unclassified.Wrap(p)
+	return unknown(p)
 }

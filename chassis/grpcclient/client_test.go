@@ -501,3 +501,22 @@ type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "pipe" }
+
+func TestTheCodeOfAnErrorIsReadOfCallsAndOfWhatWasMadeOfThem(t *testing.T) {
+	set := failure.NewSet("shop")
+	errGame := set.Dependency(1001, "the game does not answer")
+	st, err := status.New(codes.FailedPrecondition, "column is full").WithDetails(&errdetails.ErrorInfo{Domain: "game", Metadata: map[string]string{"code": "1042"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, err := range map[string]error{
+		"game 1042": fmt.Errorf("drop a disc: %w", st.Err()), "shop 1001": errGame.Wrap(st.Err()),
+	} {
+		if ref, ok := grpcclient.CodeOf(err); !ok || ref.String() != want {
+			t.Errorf("%v: %v, %v, want %s", err, ref, ok, want)
+		}
+	}
+	if ref, ok := grpcclient.CodeOf(status.Error(codes.Unavailable, "no route")); ok {
+		t.Errorf("a status without a code has %v", ref)
+	}
+}

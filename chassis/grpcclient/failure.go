@@ -66,3 +66,12 @@ func FailureOf(err error) (Failure, bool) {
 	}
 	return f, true
 }
+
+// CodeOf names the failure code that err carries: what a call returned, or else what [failure.CodeOf] finds.
+func CodeOf(err error) (failure.Ref, bool) {
+	if ref, ok := failure.CodeOf(err); ok {
+		return ref, true
+	}
+	f, ok := FailureOf(err)
+	return failure.Ref{Set: f.Set, Number: f.Code}, ok
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -225,6 +226,30 @@ func TestPanicsAreInternalErrorsWithTheirStackInTheLog(t *testing.T) {
 		if stack, _ := l["stack"].(string); !strings.Contains(stack, "call_test.go") {
 			t.Errorf("logged %v", l)
 		}
+	}
+}
+
+func TestAMethodThatEndsItsGoroutineIsAnsweredLoggedAndCounted(t *testing.T) {
+	e := &echo{
+		say:   func(context.Context, string) (string, error) { runtime.Goexit(); return "", nil },
+		count: func(string, func(string) error, context.Context) error { runtime.Goexit(); return nil },
+	}
+	h := start(t, options{}, e)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, unary := h.say(ctx, "")
+	_, streamed := next(h.stream(ctx, count, ""))
+	for _, err := range []error{unary, streamed} {
+		if f, ok := grpcclient.FailureOf(err); !ok || f.Code != 1 || f.Status != grpccodes.Internal {
+			t.Errorf("%v: %+v", err, f)
+		}
+	}
+	if lines := h.logged("request failed"); len(lines) != 2 {
+		t.Errorf("logged %v", lines)
+	}
+	h.stop()
+	if lines := h.lines(); len(lines) != 2 {
+		t.Errorf("access lines %+v", lines)
 	}
 }
 

@@ -67,6 +67,7 @@ type call struct {
 	waited  time.Duration // until it was admitted
 	refused bool          // it was not
 	bytes   int64
+	errorID string // of the failure it was answered with
 
 	// The rest is of unary methods.
 	place     *place
@@ -178,7 +179,7 @@ func (cl *call) end(method string, stream bool, err error) error {
 	route.ObserveAnswer(cl.observed(code, class, stream, took))
 	rec := cl.record(method)
 	rec.Status, rec.Bytes, rec.Duration = 200, cl.bytes, took
-	rec.FailureCode, rec.GRPCStatus = number, strconv.Itoa(int(code))
+	rec.FailureCode, rec.ErrorID, rec.GRPCStatus = number, cl.errorID, strconv.Itoa(int(code))
 	if errors.Is(cl.Parent.Err(), context.Canceled) {
 		rec.Conn = accesslog.ConnAborted
 	}
@@ -211,13 +212,17 @@ func (cl *call) answer(err error) (code *failure.Code, answer error) {
 	}](err)
 	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
 		st := own.GRPCStatus()
-		f, _ := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err))
+		f, id := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err), asked)
+		cl.errorID = id
 		return f.Code(), st.Err()
 	}
-	f, id := cl.chain.service.Fail(cl.scope, err)
+	f, id := cl.chain.service.Fail(cl.scope, err, asked)
+	cl.errorID = id
 	cl.pushback(f)
 	return f.Code(), Status(f, id).Err()
 }
+
+var asked = chassis.Asked{Protocol: "grpc", Method: "POST"}
 
 // nearest is the chassis's code for a plain gRPC status.
 func nearest(code codes.Code) *failure.Code {
@@ -282,7 +287,10 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 			cl.header(s.SetHeader)
 		}
 		cl.recv, cl.place = recv, p
+		returned := false
+		defer cl.goexit(method, &returned)
 		resp, err := cl.handle(srv, next, interceptor)
+		returned = true
 		err = cl.end(method, false, err)
 		*cl = call{read: cl.read, in: envelope{admit: cl.in.admit}}
 		c.idle.Put(cl)
@@ -316,7 +324,26 @@ func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	cl := new(call)
 	cl.begin(c, ss.Context(), info.FullMethod, c.methods[info.FullMethod])
 	cl.header(ss.SetHeader)
-	return cl.end(info.FullMethod, true, cl.handleStream(srv, ss, handler))
+	returned := false
+	defer cl.goexit(info.FullMethod, &returned)
+	err := cl.handleStream(srv, ss, handler)
+	returned = true
+	return cl.end(info.FullMethod, true, err)
+}
+
+// goexit, when deferred, answers a method that has ended its goroutine, which grpc-go leaves without an
+// answer.
+func (cl *call) goexit(method string, returned *bool) {
+	if *returned {
+		return
+	}
+	err := cl.end(method, cl.place == nil, failure.Recovered(nil, debug.Stack()))
+	s, ok := grpc.ServerTransportStreamFromContext(cl.Parent).(interface {
+		WriteStatus(st *status.Status) error
+	})
+	if ok {
+		_ = s.WriteStatus(status.Convert(err)) // a caller that left is none the worse
+	}
 }
 
 // handleStream does for a stream what handle does.

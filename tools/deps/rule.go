@@ -31,6 +31,7 @@ var Floors = []Floor{
 	{"internal/sqlitefile", 1},
 	{"chassis/config", 1},
 	{"chassis/acl", 1},
+	{"chassis/failure/aggregate", 1},
 	{"chassis/kpi", 1},
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},

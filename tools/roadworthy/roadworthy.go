@@ -29,6 +29,7 @@ var commands = []command{
 	{[]string{"failures", "check"}, "check that failure codes are unique, and no number is used again", checkFailures},
 	{[]string{"failures", "list"}, "list the failure codes of a module, and where each is answered", listFailures},
 	{[]string{"failures", "doc"}, "check or write tables of failure codes in documentation", documentFailures},
+	{[]string{"error"}, "find what an error id that a user quotes stands for", findError},
 }
 
 // Run is the command with its arguments, without its name. It returns the exit code: 0 for yes, 1 for no,
