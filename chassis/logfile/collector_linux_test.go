@@ -1,0 +1,112 @@
+package logfile_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/logfile"
+)
+
+// incompressible is a text of so many lines of 64 bytes.
+func incompressible(lines int) string {
+	r := rand.New(rand.NewPCG(1, uint64(lines)))
+	var b strings.Builder
+	for range lines {
+		for range 3 {
+			fmt.Fprintf(&b, "%021x", r.Uint64())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// fill takes what is left of the disk but for some bytes, which is more than a page.
+func fill(t *testing.T, dir string, left int64) {
+	t.Helper()
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.CreateTemp(dir, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, int64(fs.Bavail)*fs.Bsize-left)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWithoutSpaceTheOldestThatTheBucketHasMakesRoom(t *testing.T) {
+	dir := disk(t, "size=1m")
+	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Dir = dir })
+	r.dir = dir
+	for range 3 {
+		r.segment(incompressible(100))
+	}
+	r.collected()
+	r.segment(incompressible(100))
+	fill(t, dir, 0)
+	r.collected()
+	if got := r.files(); got != "2.log.gz 3.log.gz 4.log.gz" {
+		t.Errorf("files %s", got)
+	}
+	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Uploaded: 400, Expired: 100}) {
+		t.Errorf("lines %+v", got)
+	}
+}
+
+func TestWithoutSpaceAndBucketTheOldestIsDroppedAndCounted(t *testing.T) {
+	dir := disk(t, "size=1m")
+	down := true
+	r := newRoom(t, func(o *logfile.CollectorOptions) {
+		o.Dir = dir
+		o.Bucket = &flaky{Bucket: o.Bucket, put: func(_ string, next func() error) error {
+			if down {
+				return errDown
+			}
+			return next()
+		}}
+	})
+	r.dir = dir
+	r.collected() // which reserves space for the manifest
+	for i := range 3 {
+		r.segment(incompressible(100 + i))
+	}
+	fill(t, dir, 0)
+	if err := r.collect(); !errors.Is(err, errDown) {
+		t.Errorf("collected: %v", err)
+	}
+	if got := r.files(); got != "2.log.gz 3.log.gz" {
+		t.Errorf("files %s", got)
+	}
+	if got := r.steps(); got != "1:removed space, 2:packed, 3:packed" {
+		t.Errorf("manifest %s", got)
+	}
+	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Dropped: 100}) {
+		t.Errorf("lines %+v", got)
+	}
+	// What waits is not dropped for what comes.
+	r.segment("")
+	fill(t, dir, 0)
+	s := open(t, logfile.StreamOptions{Dir: dir, Full: r.c.Full, MaxSize: 1})
+	if n, err := s.Write([]byte("new\n")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%d bytes written, %v", n, err)
+	}
+	_ = r.collect()
+	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Dropped: 100}) {
+		t.Errorf("lines %+v", got)
+	}
+	down = false
+	r.clock.Advance(time.Minute)
+	r.collected()
+	if got := r.c.Stats().Streams["access"]; got.Uploaded != 101+102 || got.Dropped != 100 {
+		t.Errorf("lines %+v, %v", got, r.c.Stats().LastError)
+	}
+}
