@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/logfile"
+	"github.com/seed-754044b3/roadworthy/internal/disk"
 )
 
 // incompressible is a text of so many lines of 64 bytes.
@@ -44,7 +45,7 @@ func fill(t *testing.T, dir string, left int64) {
 }
 
 func TestWithoutSpaceTheOldestThatTheBucketHasMakesRoom(t *testing.T) {
-	dir := disk(t, "size=1m")
+	dir := disk.Mount(t, "size=1m")
 	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Dir = dir })
 	r.dir = dir
 	for range 3 {
@@ -63,7 +64,7 @@ func TestWithoutSpaceTheOldestThatTheBucketHasMakesRoom(t *testing.T) {
 }
 
 func TestWithoutSpaceAndBucketTheOldestIsDroppedAndCounted(t *testing.T) {
-	dir := disk(t, "size=1m")
+	dir := disk.Mount(t, "size=1m")
 	down := true
 	r := newRoom(t, func(o *logfile.CollectorOptions) {
 		o.Dir = dir

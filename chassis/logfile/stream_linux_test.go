@@ -2,58 +2,18 @@ package logfile_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/seed-754044b3/roadworthy/chassis/logfile"
-	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/disk"
 )
 
-// disk mounts a file system that options describe where nobody else sees it, and returns a directory in it.
-func disk(t *testing.T, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	type result struct {
-		file *os.File
-		err  error
-	}
-	mounted := make(chan result)
-	go func() {
-		// The mount is of this thread alone, which ends with the goroutine since it is not unlocked. The
-		// open directory keeps the file system.
-		runtime.LockOSThread()
-		err := syscall.Unshare(syscall.CLONE_NEWNS)
-		if err == nil {
-			err = syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = syscall.Mount("tmpfs", dir, "tmpfs", 0, options)
-		}
-		if err != nil {
-			mounted <- result{nil, err}
-			return
-		}
-		f, err := os.Open(dir)
-		mounted <- result{f, err}
-	}()
-	r := <-mounted
-	if errors.Is(r.err, syscall.EPERM) {
-		need.Missing(t, "a small file system cannot be mounted: run the tests as root")
-	}
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	t.Cleanup(func() { _ = r.file.Close() })
-	return fmt.Sprintf("/proc/self/fd/%d", r.file.Fd())
-}
-
 func TestAFullDiskLeavesWholeLines(t *testing.T) {
-	dir := disk(t, "size=8k")
+	dir := disk.Mount(t, "size=8k")
 	full := 0
 	s := open(t, logfile.StreamOptions{Dir: dir, Full: func() { full++ }})
 	line := strings.Repeat("x", 99) + "\n"
@@ -78,7 +38,7 @@ func TestAFullDiskLeavesWholeLines(t *testing.T) {
 }
 
 func TestASegmentGoesOnWhenThereCanBeNoOther(t *testing.T) {
-	dir := disk(t, "nr_inodes=3") // the root, and two files
+	dir := disk.Mount(t, "nr_inodes=3") // the root, and two files
 	s := open(t, logfile.StreamOptions{Dir: dir, MaxSize: 4})
 	for range 3 {
 		write(t, s, "abc\n")
