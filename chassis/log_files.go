@@ -28,6 +28,8 @@ import (
 type LogFilesConfig struct {
 	RotateSize  config.Size   `config:"rotate_size" doc:"size at which a segment is ended"`
 	RotateEvery time.Duration `config:"rotate_every" doc:"age at which a segment is ended"`
+	// Linger is for programs that follow segments ([logfile.CollectorOptions]).
+	Linger time.Duration `config:"linger" doc:"how long an ended segment stays as it is before it is compressed"`
 	// Keep is for what has been uploaded, and for everything where nothing is uploaded.
 	Keep   time.Duration `config:"keep" doc:"how long compressed segments stay after their last line; uploads that failed are tried for longer"`
 	Budget config.Size   `config:"budget" doc:"size that all segments together may have; beyond it the oldest go, uploaded ones first"`
@@ -60,6 +62,8 @@ func (c *LogFilesConfig) Validate() error {
 		return config.Invalid("rotate_every", "want 1s or more, got %v", c.RotateEvery)
 	case c.CollectEvery < 100*time.Millisecond:
 		return config.Invalid("collect_every", "want 100ms or more, got %v", c.CollectEvery)
+	case c.Linger < 0:
+		return config.Invalid("linger", "want 0 or more, got %v", c.Linger)
 	case c.Keep < 0:
 		return config.Invalid("keep", "want more than 0, got %v", c.Keep)
 	case c.Prefix != "" && !fs.ValidPath(c.Prefix):
@@ -161,7 +165,7 @@ func (s *Service) keepLogFiles() {
 		cfg.Prefix = path.Join(s.name, hostname())
 	}
 	c, err := logfile.NewCollector(logfile.CollectorOptions{
-		Dir: s.logFiles.dir, Bucket: bucket, Prefix: cfg.Prefix, Every: cfg.CollectEvery, Keep: cfg.Keep, Budget: int64(cfg.Budget), Log: s.collectFailed, Clock: s.world.Clock,
+		Dir: s.logFiles.dir, Bucket: bucket, Prefix: cfg.Prefix, Every: cfg.CollectEvery, Linger: cfg.Linger, Keep: cfg.Keep, Budget: int64(cfg.Budget), Log: s.collectFailed, Clock: s.world.Clock,
 	})
 	if err != nil {
 		s.end(err)

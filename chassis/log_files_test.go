@@ -29,6 +29,7 @@ func TestLogFileSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		"budget: want twice of rotate_size or more (128MiB), got ": func(c *chassis.LogFilesConfig) { c.Budget = 100 * keys.MiB },
 		"rotate_every: want 1s or more, got 1ms":                   func(c *chassis.LogFilesConfig) { c.RotateEvery = time.Millisecond },
 		"collect_every: want 100ms or more, got 1ms":               func(c *chassis.LogFilesConfig) { c.CollectEvery = time.Millisecond },
+		"linger: want 0 or more, got -1s":                          func(c *chassis.LogFilesConfig) { c.Linger = -time.Second },
 		"keep: want more than 0, got -1s":                          func(c *chassis.LogFilesConfig) { c.Keep = -time.Second },
 		"prefix: want a slash-separated path ":                     func(c *chassis.LogFilesConfig) { c.Prefix = "../x" },
 	} {

@@ -27,6 +27,10 @@ type CollectorOptions struct {
 	Prefix string
 	// Every is how long it waits between two rounds, 5 s by default.
 	Every time.Duration
+	// Linger is how long a sealed segment is left as it is after its last line, none by default. It is
+	// for programs that follow segments and look for new ones now and then: they must find one
+	// before it is compressed. Want of space cuts it short.
+	Linger time.Duration
 	// Keep is how long compressed segments stay in Dir after their last line, a week by default.
 	// One that the bucket is to have, and has not, is kept longer.
 	Keep time.Duration
@@ -50,7 +54,8 @@ type CollectorOptions struct {
 //
 // At each * a record is in the manifest (manifest.jsonl) before anything that follows from it is
 // done. Each step can be done again, so a kill at any point loses and doubles none: what is left
-// of a step that was not finished is never uploaded.
+// of a step that was not finished is never uploaded. A segment for whose compressed file the disk
+// has no space is uploaded as it is compressed.
 //
 // One process at a time collects, by a lock on the file collector.lock; others wait for it.
 type Collector struct {

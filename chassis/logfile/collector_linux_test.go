@@ -63,6 +63,34 @@ func TestWithoutSpaceTheOldestThatTheBucketHasMakesRoom(t *testing.T) {
 	}
 }
 
+func TestASegmentThatCannotBeCompressedForWantOfSpaceIsUploadedAllTheSame(t *testing.T) {
+	dir := disk.Mount(t, "size=1m")
+	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Dir = dir })
+	r.dir = dir
+	r.collected()
+	text := incompressible(100)
+	name := r.segment(text)
+	recorded := take(t, dir)
+	fill(t, dir, 0)
+	r.collected()
+	r.is("", text, "1:uploaded, 1:removed space")
+	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Uploaded: 100, Expired: 100}) {
+		t.Errorf("lines %+v", got)
+	}
+	// A kill comes before its removal.
+	recorded["manifest.jsonl"], _, _ = strings.Cut(readFile(t, dir+"/manifest.jsonl"), "\n")
+	recorded["manifest.jsonl"] += "\n"
+	again := newRoom(t, func(o *logfile.CollectorOptions) { o.Bucket = logfile.NewDir(r.bucket) })
+	recorded.put(t, again.dir)
+	again.collected()
+	if got := again.files(); got != "" || recorded[name+".log"] != text {
+		t.Errorf("files %s", got)
+	}
+	if got := again.steps(); got != "1:uploaded, 1:removed space" {
+		t.Errorf("manifest %s", got)
+	}
+}
+
 func TestWithoutSpaceAndBucketTheOldestIsDroppedAndCounted(t *testing.T) {
 	dir := disk.Mount(t, "size=1m")
 	down := true

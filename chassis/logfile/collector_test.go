@@ -475,6 +475,27 @@ func TestAFullDiskCostsWhatTheBucketHas(t *testing.T) {
 	}
 }
 
+func TestASegmentLingersForWhoFollowsIt(t *testing.T) {
+	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Linger = time.Minute })
+	r.segment("a\n")
+	r.collected()
+	r.clock.Advance(50 * time.Second)
+	r.collected()
+	r.is("1.log", "", "")
+	r.clock.Advance(20 * time.Second)
+	r.segment("b\n")
+	r.collected()
+	if got := r.stored(); !strings.HasPrefix(got, "a\n") {
+		t.Errorf("stored %q", got)
+	}
+	r.c.Full()
+	r.segment("c\n")
+	r.collected()
+	if got := r.stored(); got != "a\nb\nc\n" {
+		t.Errorf("stored %q when the disk is full", got)
+	}
+}
+
 func TestOneProcessCollects(t *testing.T) {
 	r := newRoom(t, nil)
 	r.collected()

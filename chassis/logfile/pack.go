@@ -17,34 +17,46 @@ const (
 	part   = suffix + ".gz.part"
 )
 
-// pack compresses a segment into a file of its own, which has its name only when it is whole and
-// on the disk.
-func (c *Collector) pack(ctx context.Context, segment *os.File, name Name) (Record, error) {
+// compress writes the compressed text of a segment and fills in what a record tells of it. For the
+// same segment it always writes the same.
+func compress(ctx context.Context, segment *os.File, name Name, w io.Writer) (Record, error) {
 	info, err := segment.Stat()
 	if err != nil {
 		return Record{}, err
 	}
 	r := Record{Step: Packed, Segment: name.String(), Until: info.ModTime().UTC(), Raw: info.Size()}
-	unfinished := filepath.Join(c.o.Dir, name.String()+part)
-	o, err := save(unfinished, func(w io.Writer) error {
-		z := gzip.NewWriter(w)
-		z.Name, z.ModTime = name.String()+suffix, info.ModTime()
-		last, err := countLines(io.TeeReader(&contextReader{ctx, segment}, z), &r.Lines)
-		if err == nil && last != '\n' {
-			// Whoever reads all segments one after the other finds lines of the next one whole.
-			r.Torn = true
-			_, err = z.Write([]byte{'\n'})
-		}
-		return errors.Join(err, z.Close())
+	s := summer{to: w}
+	z := gzip.NewWriter(&s)
+	z.Name, z.ModTime = name.String()+suffix, info.ModTime()
+	last, err := countLines(io.TeeReader(&contextReader{ctx, io.NewSectionReader(segment, 0, info.Size())}, z), &r.Lines)
+	if err == nil && last != '\n' {
+		// Whoever reads all segments one after the other finds lines of the next one whole.
+		r.Torn = true
+		_, err = z.Write([]byte{'\n'})
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		return r, err
+	}
+	o := s.object()
+	r.Size, r.SHA256 = o.Size, o.SHA256
+	return r, nil
+}
+
+// pack compresses a segment into a file of its own, which has its name only when it is whole and
+// on the disk.
+func (c *Collector) pack(ctx context.Context, segment *os.File, name Name) (r Record, err error) {
+	unfinished := c.path(name, part)
+	_, err = save(unfinished, func(w io.Writer) (err error) {
+		r, err = compress(ctx, segment, name, w)
+		return err
 	})
 	if err == nil {
-		err = replace(unfinished, filepath.Join(c.o.Dir, name.String()+packed))
+		err = replace(unfinished, c.path(name, packed))
 	}
 	if err != nil {
 		_ = os.Remove(unfinished)
 		return r, fmt.Errorf("compress segment %s: %w", name, err)
 	}
-	r.Size, r.SHA256 = o.Size, o.SHA256
 	return r, nil
 }
 

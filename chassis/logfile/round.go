@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -98,8 +99,9 @@ func (c *Collector) round(ctx context.Context) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	errs := []error{c.repair(ctx, l), c.relieve(l)}
-	errs = append(errs, c.packAll(ctx, l), c.uploadAll(ctx, l), c.expire(ctx, l), c.manifest.renew(c.o.Clock.Now()))
+	full := c.isFull()
+	errs := []error{c.repair(ctx, l), c.relieve(l, full)}
+	errs = append(errs, c.packAll(ctx, l, full), c.uploadAll(ctx, l), c.expire(ctx, l), c.manifest.renew(c.o.Clock.Now()))
 	return l, errors.Join(errs...)
 }
 
@@ -135,6 +137,8 @@ func (c *Collector) repair(ctx context.Context, l *listing) error {
 			c.manifest.forget(n)
 		case gz && raw:
 			errs = append(errs, c.unlinkRaw(l, n))
+		case raw && r.Step == Uploaded: // without a compressed file
+			errs = append(errs, c.gone(l, n, r, "space"))
 		case !gz && !raw:
 			errs = append(errs, c.gone(l, n, r, "missing"))
 		}
@@ -212,14 +216,15 @@ func (c *Collector) gone(l *listing, n Name, r Record, why string) error {
 }
 
 // packAll compresses what is sealed.
-func (c *Collector) packAll(ctx context.Context, l *listing) error {
+func (c *Collector) packAll(ctx context.Context, l *listing, full bool) error {
 	for _, s := range l.candidates(c) {
-		if _, raw := l.raw[s.name]; !raw {
+		f, raw := l.raw[s.name]
+		if !raw || c.o.Linger > 0 && c.o.Clock.Now().Sub(f.until) < c.o.Linger && l.disk <= c.o.Budget && !full {
 			continue
 		}
 		err := c.packOne(ctx, l, s.name)
 		for noSpace(err) && ctx.Err() == nil {
-			if freed, failed := c.makeRoom(ctx, l); failed != nil || !freed {
+			if freed, failed := c.makeRoom(ctx, l, s.name); !freed {
 				return errors.Join(err, failed)
 			}
 			if _, there := l.raw[s.name]; !there {
@@ -258,21 +263,50 @@ func (c *Collector) packOne(ctx context.Context, l *listing, n Name) error {
 	return c.unlinkRaw(l, n)
 }
 
-// makeRoom removes the oldest segment that is where it is to be. When there is none, and none
-// that may become one, the oldest at all is dropped: otherwise nothing would ever go on.
-func (c *Collector) makeRoom(ctx context.Context, l *listing) (freed bool, err error) {
+// makeRoom removes the oldest segment that is where it is to be. When there is none, next is
+// uploaded as it is compressed, without a file. When that cannot be either, and nothing waits whose
+// upload will make room, the oldest at all is dropped: otherwise nothing would ever go on.
+func (c *Collector) makeRoom(ctx context.Context, l *listing, next Name) (freed bool, err error) {
 	all := l.candidates(c)
-	if len(all) == 0 {
-		return false, nil
+	if i := slices.IndexFunc(all, func(s candidate) bool { return s.done }); i >= 0 {
+		err := c.drop(ctx, l, all[i].name, "space")
+		return err == nil, err
 	}
-	i := slices.IndexFunc(all, func(s candidate) bool { return s.done })
-	if i < 0 {
-		if len(l.gz) > 0 {
-			return false, nil // it may be uploaded, and then there is room
+	if c.o.Bucket != nil && !c.o.Clock.Now().Before(c.retries[next].after) {
+		if err = c.uploadUnpacked(ctx, l, next); err == nil {
+			return true, nil
 		}
-		i = 0
+		c.failed(next)
 	}
-	return true, c.drop(ctx, l, all[i].name, "space")
+	if len(l.gz) > 0 || ctx.Err() != nil {
+		return false, err
+	}
+	failed := c.drop(ctx, l, all[0].name, "space")
+	return failed == nil, errors.Join(err, failed)
+}
+
+// uploadUnpacked uploads a segment for whose compressed file there is no space, and removes it.
+func (c *Collector) uploadUnpacked(ctx context.Context, l *listing, n Name) error {
+	segment, err := os.Open(c.path(n, suffix))
+	if err != nil {
+		return err
+	}
+	defer segment.Close()
+	r, err := compress(ctx, segment, n, io.Discard)
+	if err == nil {
+		err = c.upload(ctx, n, r, func() (io.ReadCloser, error) {
+			out, in := io.Pipe()
+			go func() {
+				_, err := compress(ctx, segment, n, in)
+				_ = in.CloseWithError(err) // it has none
+			}()
+			return out, nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return c.gone(l, n, c.manifest.entries[n], "space")
 }
 
 // drop removes a segment, whether it has been compressed or not.
@@ -292,12 +326,17 @@ func (c *Collector) drop(ctx context.Context, l *listing, n Name, why string) er
 	return c.gone(l, n, r, why)
 }
 
-// relieve makes room when somebody has told that there is none.
-func (c *Collector) relieve(l *listing) error {
+// isFull reports whether somebody has told that the disk is full since it was last asked.
+func (c *Collector) isFull() bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	full := c.full
 	c.full = false
-	c.mu.Unlock()
+	return full
+}
+
+// relieve makes room when there is none.
+func (c *Collector) relieve(l *listing, full bool) error {
 	if !full {
 		return nil
 	}
@@ -332,19 +371,28 @@ func (c *Collector) uploadAll(ctx context.Context, l *listing) error {
 		}
 		inARow++
 		errs = append(errs, err)
-		again := c.retries[s.name]
-		again.failed++
-		again.after = c.o.Clock.Now().Add(min(c.o.Every<<min(again.failed-1, 6), time.Minute))
-		c.retries[s.name] = again
+		c.failed(s.name)
 	}
 	return errors.Join(errs...)
 }
 
-// uploadOne has the bucket take a segment, unless it has it already, and asks the bucket whether it has.
+// failed has the upload of a segment rest for a while.
+func (c *Collector) failed(n Name) {
+	again := c.retries[n]
+	again.failed++
+	again.after = c.o.Clock.Now().Add(min(c.o.Every<<min(again.failed-1, 6), time.Minute))
+	c.retries[n] = again
+}
+
+// uploadOne uploads a compressed segment.
 func (c *Collector) uploadOne(ctx context.Context, n Name) error {
+	return c.upload(ctx, n, c.manifest.entries[n], func() (io.ReadCloser, error) { return os.Open(c.path(n, packed)) })
+}
+
+// upload has the bucket take a segment, unless it has it already, and asks the bucket whether it has.
+func (c *Collector) upload(ctx context.Context, n Name, r Record, open func() (io.ReadCloser, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	r := c.manifest.entries[n]
 	want := Object{r.Size, r.SHA256}
 	r.Step, r.Key = Uploaded, c.key(n)
 	err := func() error {
@@ -355,12 +403,12 @@ func (c *Collector) uploadOne(ctx context.Context, n Name) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		f, err := os.Open(c.path(n, packed))
+		body, err := open()
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		if err := c.o.Bucket.Put(ctx, r.Key, f, want); err != nil {
+		defer body.Close()
+		if err := c.o.Bucket.Put(ctx, r.Key, body, want); err != nil {
 			return err
 		}
 		if have, err = c.o.Bucket.Stat(ctx, r.Key); err != nil {
