@@ -122,20 +122,28 @@ func TestWithoutSpaceAndBucketTheOldestIsDroppedAndCounted(t *testing.T) {
 		t.Errorf("lines %+v", got)
 	}
 	// What waits is not dropped for what comes.
-	r.segment("")
+	r.segment(incompressible(103))
 	fill(t, dir, 0)
 	s := open(t, logfile.StreamOptions{Dir: dir, Full: r.c.Full, MaxSize: 1})
 	if n, err := s.Write([]byte("new\n")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%d bytes written, %v", n, err)
 	}
-	_ = r.collect()
-	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Dropped: 100}) {
-		t.Errorf("lines %+v", got)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	r.clock.Advance(time.Minute)
+	if err := r.collect(); !errors.Is(err, errDown) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("collected: %v", err)
+	}
+	if got := r.c.Stats().Streams["access"]; got != (logfile.Lines{Dropped: 100}) || r.files() != "2.log.gz 3.log.gz 4.log" {
+		t.Errorf("lines %+v, files %s", got, r.files())
 	}
 	down = false
-	r.clock.Advance(time.Minute)
-	r.collected()
-	if got := r.c.Stats().Streams["access"]; got.Uploaded != 101+102 || got.Dropped != 100 {
+	for range 2 {
+		r.clock.Advance(2 * time.Minute)
+		_ = r.collect() // the second time what the first has uploaded makes room
+	}
+	if got := r.c.Stats().Streams["access"]; got.Uploaded != 101+102+103 || got.Dropped != 100 {
 		t.Errorf("lines %+v, %v", got, r.c.Stats().LastError)
 	}
 }

@@ -141,7 +141,16 @@ func TestALongManifestBecomesASegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.segment("a\n")
-	r.collected() // forgets what has been removed
+	if err := os.MkdirAll(r.dir+"/manifest.jsonl.new/x", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.collect(); err == nil || !strings.HasPrefix(err.Error(), "begin another manifest: open ") {
+		t.Errorf("with something in its way: %v", err)
+	}
+	if err := os.RemoveAll(r.dir + "/manifest.jsonl.new"); err != nil {
+		t.Fatal(err)
+	}
+	r.collected()
 	r.collected()
 	names, err := filepath.Glob(r.bucket + "/manifest/*/*/*/manifest-*.log.gz")
 	if err != nil || len(names) != 1 {

@@ -322,4 +322,7 @@ func TestASegmentIsHeldWhileItIsWritten(t *testing.T) {
 	if logfile.Held(path) {
 		t.Error("the segment before is held")
 	}
+	if logfile.Held(path + "x") {
+		t.Error("a segment that is not there is held")
+	}
 }
