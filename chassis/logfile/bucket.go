@@ -91,7 +91,7 @@ func (d *Dir) Stat(ctx context.Context, key string) (Object, error) {
 
 func (d *Dir) file(key string) (string, error) {
 	if !fs.ValidPath(key) || key == "." {
-		return "", fmt.Errorf("key %q: want a slash-separated path without empty parts, . and ..", key)
+		return "", fmt.Errorf("key of an object: want a slash-separated path without empty parts, . and .., got %q", key)
 	}
 	return filepath.Join(d.path, filepath.FromSlash(key)), nil
 }

@@ -118,7 +118,7 @@ func NewCollector(o CollectorOptions) (*Collector, error) {
 		return nil, errors.New("collect log segments: want a directory")
 	}
 	if o.Prefix != "" && !fs.ValidPath(o.Prefix) {
-		return nil, fmt.Errorf("collect log segments: prefix %q: want a slash-separated path without empty parts, . and ..", o.Prefix)
+		return nil, fmt.Errorf("collect log segments: prefix: want a slash-separated path without empty parts, . and .., got %q", o.Prefix)
 	}
 	if o.Every <= 0 {
 		o.Every = 5 * time.Second

@@ -606,8 +606,8 @@ func TestRunCollectsUntilItsContextEnds(t *testing.T) {
 
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	for want, o := range map[string]logfile.CollectorOptions{
-		"collect log segments: want a directory":     {},
-		`collect log segments: prefix "/a": want a `: {Dir: "x", Prefix: "/a"},
+		"collect log segments: want a directory": {},
+		"collect log segments: prefix: want a ":  {Dir: "x", Prefix: "/a"},
 	} {
 		if _, err := logfile.NewCollector(o); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
