@@ -16,10 +16,10 @@
 // time does that for a directory. What it has done is in a manifest, so that it goes on after a
 // kill at any point without losing or doubling a step.
 //
-// Segments are rotated here and not by gopkg.in/natefinch/lumberjack.v2, which was tried: its
-// backups are named by the millisecond and overwrite each other (1,478 of 2,000 lines were left
-// after 2,000 rotations), what is written after the directory was removed vanishes without an
-// error, every logger leaves a goroutine behind, and its errors cannot be told apart.
+// Segments are rotated here and not by gopkg.in/natefinch/lumberjack.v2, which was tried (v2.2.1): its
+// backups are named by the millisecond and overwrite each other, so rotations in quick succession
+// lose lines; what is written after the directory was removed vanishes without an error; every
+// logger leaves a goroutine behind; and its errors cannot be told apart.
 //
 // Systems without flock are not supported: there, opening a stream is an error.
 package logfile
