@@ -14,8 +14,9 @@ import (
 // AccessLogConfig is the access log: one line a request, in the form that a LogFormat of the Apache
 // HTTP Server gives ([accesslog.Compile]). A zero field means its default.
 type AccessLogConfig struct {
-	// Path is a file that is found again after it was renamed or removed ([accesslog.File]).
-	Path string `config:"path" doc:"file to append to, - for standard output, or off"`
+	// Path is a file that is found again after it was renamed or removed ([accesslog.File]). A
+	// directory has segments, which are rotated, compressed and removed here (see LogFilesConfig).
+	Path string `config:"path" doc:"file to append to, directory (with / at its end) of segments, - for standard output, or off"`
 	// Format is checked before anything is served; an unknown directive is an error.
 	Format string `config:"format" doc:"a LogFormat of httpd, or common, combined or vhost_combined"`
 	// Headers lists what is refused otherwise: headers that carry secrets, cookies among them, and,

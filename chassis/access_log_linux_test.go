@@ -1,63 +1,22 @@
 package chassis_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	keys "github.com/seed-754044b3/roadworthy/chassis/config"
-	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/disk"
 )
-
-// smallDisk mounts a file system of so many bytes where nobody else sees it, and returns a directory in it.
-func smallDisk(t *testing.T, bytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	type result struct {
-		file *os.File
-		err  error
-	}
-	mounted := make(chan result)
-	go func() {
-		// The mount is of this thread alone, which ends with the goroutine since it is not unlocked. The
-		// open directory keeps the file system.
-		runtime.LockOSThread()
-		err := syscall.Unshare(syscall.CLONE_NEWNS)
-		if err == nil {
-			err = syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))
-		}
-		if err != nil {
-			mounted <- result{nil, err}
-			return
-		}
-		f, err := os.Open(dir)
-		mounted <- result{f, err}
-	}()
-	r := <-mounted
-	if errors.Is(r.err, syscall.EPERM) {
-		need.Missing(t, "a small file system cannot be mounted: run the tests as root")
-	}
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	t.Cleanup(func() { _ = r.file.Close() })
-	return fmt.Sprintf("/proc/self/fd/%d", r.file.Fd())
-}
 
 func TestAFullDiskCostsLinesAndNoRequest(t *testing.T) {
 	const size, lineLen = 64 << 10, 100 // which leave a torn line at the end
-	path := smallDisk(t, size) + "/access.log"
+	path := disk.Mount(t, fmt.Sprintf("size=%d", size)) + "/access.log"
 	h := start(t, options{settings: func(s *chassis.Settings) {
 		s.AccessLog.Path, s.AccessLog.FlushEvery, s.AccessLog.Buffer = path, time.Millisecond, 4*keys.KiB
 		s.AccessLog.Format = "%U " + strings.Repeat("-", lineLen-len("/0000 \n"))

@@ -117,7 +117,7 @@ func start[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, s
 	}
 	own(s)
 	if err := s.introduce(); err != nil {
-		return nil, errors.Join(err, s.closeAccessLog(context.Background()))
+		return nil, errors.Join(err, s.closeAccessLog(context.Background()), s.closeLog())
 	}
 	i := &Instance{service: s, stop: make(chan struct{}), hurry: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan struct{})
@@ -149,9 +149,6 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 	if world.Stderr == nil {
 		world.Stderr = os.Stderr
 	}
-	if world.Log == nil {
-		world.Log = newLogger(settings.Log, world.Stderr)
-	}
 	var seed [32]byte
 	if _, err := io.ReadFull(world.Rand, seed[:]); err != nil {
 		return nil, fmt.Errorf("read randomness for the ids of requests: %w", err)
@@ -161,7 +158,6 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 		settings: settings,
 		world:    world,
 		config:   set,
-		log:      world.Log.Named(name),
 		ids:      request.NewSource(seed),
 		registry: prometheus.NewRegistry(),
 		started:  time.Now(),
@@ -183,11 +179,17 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
 	s.tasks.running = map[int]string{}
 	s.tasks.ctx, s.tasks.cancel = context.WithCancel(s.base)
-	if err := s.openAccessLog(); err != nil {
-		return nil, err
+	err := s.openLog()
+	if err == nil {
+		err = s.openAccessLog()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.closeLog())
 	}
 	s.registerMetrics()
 	s.ShowStatus(s.guardTable)
+	s.ShowStatus(s.streamTable)
+	s.ShowStatus(s.collectorTable)
 	return s, nil
 }
 
@@ -329,6 +331,7 @@ func (i *Instance) open(ctx context.Context, setup func(context.Context) error) 
 // begin starts what waited for readiness: servers and background work.
 func (i *Instance) begin() {
 	s := i.service
+	s.keepLogFiles()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.admin != nil {
@@ -433,6 +436,9 @@ func (i *Instance) finish(err error) error {
 	s.closeAdmin()
 	s.lastWords()
 	_ = s.log.Sync() // a terminal cannot be synced
+	if e := s.closeLogFiles(ctx); e != nil {
+		fmt.Fprintf(s.world.Stderr, "%s: %v\n", s.name, e) // there is no log any more
+	}
 	return err
 }
 

@@ -14,8 +14,8 @@ import (
 
 // newLogger builds the application log on w: lines of JSON, or columns for people on a
 // terminal. Repeated lines are sampled: of those with the same text and level, the first
-// hundred of each second and then one in a hundred.
-func newLogger(cfg LogConfig, w io.Writer) *zap.Logger {
+// hundred of each second and then one in a hundred. stderr is told when a line cannot be written.
+func newLogger(cfg LogConfig, w, stderr io.Writer) *zap.Logger {
 	format := cfg.Format
 	if format == "auto" {
 		format = "json"
@@ -36,7 +36,7 @@ func newLogger(cfg LogConfig, w io.Writer) *zap.Logger {
 	levels := newLevels(cfg)
 	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), levels.least)
 	core = zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
-	return zap.New(&leveledCore{Core: core, levels: levels}, zap.ErrorOutput(zapcore.Lock(zapcore.AddSync(w))))
+	return zap.New(&leveledCore{Core: core, levels: levels}, zap.ErrorOutput(zapcore.Lock(zapcore.AddSync(stderr))))
 }
 
 func parseLevel(s string) (zapcore.Level, error) {

@@ -42,6 +42,7 @@ type Service struct {
 	access     *accesslog.Writer
 	logs       accessParts
 	accessFile io.Closer // what access writes to, when it is to be closed
+	logFiles   logFiles
 	started    time.Time
 	leaving    chan struct{} // closed when the drain begins
 	draining   chan struct{} // closed when peers know that nothing new is taken here

@@ -98,12 +98,17 @@ type LogConfig struct {
 	Level  string            `config:"level" doc:"least severe level written: debug, info, warn or error"`
 	Levels map[string]string `config:"levels" doc:"levels of single loggers, such as journal=debug"`
 	Format string            `config:"format" doc:"json, console, or auto: console on a terminal"`
+	// Path is standard error by default. A file is found again after it was renamed or removed
+	// ([accesslog.File]); a directory has segments (see LogFilesConfig).
+	Path  string         `config:"path" doc:"file to append to, directory (with / at its end) of segments, or - for standard error"`
+	Files LogFilesConfig `config:"files"`
 }
 
 // SetDefaults fills what is zero.
 func (c *LogConfig) SetDefaults() {
 	set(&c.Level, "info")
 	set(&c.Format, "auto")
+	set(&c.Path, "-")
 }
 
 // Validate refuses unknown levels and formats.

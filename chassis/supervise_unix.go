@@ -57,7 +57,7 @@ func (p *process) failed(code int, err error) int {
 // options are those of the supervisor. Its log looks like that of its workers as far as it can:
 // it reads no configuration.
 func (p *process) options(dir string, named bool) reload.Options {
-	log := newLogger(LogConfig{Level: "info", Format: "auto"}, os.Stderr)
+	log := newLogger(LogConfig{Level: "info", Format: "auto"}, os.Stderr, os.Stderr)
 	return reload.Options{
 		Program: p.program, Args: os.Args, Environ: reload.Clean(p.env), Directory: dir, Named: named,
 		Listen: func(network, address string) (net.Listener, error) {

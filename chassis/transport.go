@@ -196,7 +196,7 @@ func (s *Service) openAccessLog() error {
 		s.access = accesslog.NewWriter(s.world.Stdout, options)
 		return nil
 	}
-	f, err := accesslog.OpenFile(cfg.Path)
+	f, err := s.openLogFile("access", cfg.Path)
 	if err != nil {
 		return fmt.Errorf("access_log.path: open the access log: %w", err)
 	}
@@ -229,6 +229,9 @@ func (s *Service) registerMetrics() {
 	kpi.RegisterFailures(s.registry, s.failureCounts)
 	kpi.RegisterDrain(s.registry, s.drainStats)
 	kpi.RegisterCertificates(s.registry, s.certificateStats)
+	if s.logFiles.dir != "" {
+		kpi.RegisterLogFiles(s.registry, s.logFileStats)
+	}
 	if s.access != nil {
 		kpi.RegisterAccessLog(s.registry, func() kpi.LogStats {
 			st, _ := s.logStats()

@@ -68,6 +68,12 @@ func everything() *prometheus.Registry {
 	kpi.RegisterAccessLog(registry, func() kpi.LogStats {
 		return kpi.LogStats{Lines: 10, Dropped: 2, Bytes: 1500, Errors: 1, Failing: true, Buffered: 3}
 	})
+	kpi.RegisterLogFiles(registry, func() kpi.LogFileStats {
+		return kpi.LogFileStats{
+			Waiting: 2, WaitingBytes: 300, Lag: 90 * time.Second, Disk: 4000, Budget: 5000, Packed: 7, Uploaded: 6, Bytes: 800, Errors: 1,
+			Streams: map[string]kpi.LogStreamStats{"app": {Errors: 9}, "access": {Uploaded: 10, Expired: 11, Dropped: 12}},
+		}
+	})
 	kpi.RegisterBuild(registry, "game", "v0.1.0", "0123456789ab", "go1.26.8")
 	return registry
 }
@@ -100,6 +106,43 @@ build_info{goversion="go1.26.8",revision="0123456789ab",service="game",version="
 failure_total{class="call�er",code="1002"} 1
 failure_total{class="caller",code="1001"} 0
 failure_total{class="service",code="1"} 2
+# HELP log_collect_errors_total Rounds of collecting log segments that went wrong.
+# TYPE log_collect_errors_total counter
+log_collect_errors_total 1
+# HELP log_disk_budget_bytes Bytes that the files of logs may have.
+# TYPE log_disk_budget_bytes gauge
+log_disk_budget_bytes 5000
+# HELP log_disk_bytes Bytes of all files of logs.
+# TYPE log_disk_bytes gauge
+log_disk_bytes 4000
+# HELP log_lines_total Lines of log segments that were uploaded, expired after that, or dropped.
+# TYPE log_lines_total counter
+log_lines_total{fate="dropped",stream="access"} 12
+log_lines_total{fate="dropped",stream="app"} 0
+log_lines_total{fate="expired",stream="access"} 11
+log_lines_total{fate="expired",stream="app"} 0
+log_lines_total{fate="uploaded",stream="access"} 10
+log_lines_total{fate="uploaded",stream="app"} 0
+# HELP log_segment_errors_total Writes to log segments that failed.
+# TYPE log_segment_errors_total counter
+log_segment_errors_total{stream="access"} 0
+log_segment_errors_total{stream="app"} 9
+# HELP log_segments_total Log segments that were packed or uploaded.
+# TYPE log_segments_total counter
+log_segments_total{step="packed"} 7
+log_segments_total{step="uploaded"} 6
+# HELP log_segments_waiting Sealed log segments that are not yet where they are to be.
+# TYPE log_segments_waiting gauge
+log_segments_waiting 2
+# HELP log_uploaded_bytes_total Bytes of log segments uploaded.
+# TYPE log_uploaded_bytes_total counter
+log_uploaded_bytes_total 800
+# HELP log_upload_lag_seconds Time since the oldest waiting log segment was written to.
+# TYPE log_upload_lag_seconds gauge
+log_upload_lag_seconds 90
+# HELP log_waiting_bytes Bytes of log segments that wait.
+# TYPE log_waiting_bytes gauge
+log_waiting_bytes 300
 # HELP queue_admitted_total Items let into the queue.
 # TYPE queue_admitted_total counter
 queue_admitted_total{queue="bots"} 100

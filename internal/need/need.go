@@ -34,3 +34,24 @@ func Program(t testing.TB, name, debian string) string {
 	}
 	return path
 }
+
+// Built returns the path of a program that .ci/install puts into out/bin of this repository, if it is not
+// found elsewhere.
+func Built(t testing.TB, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if path, err := exec.LookPath(filepath.Join(dir, "out", "bin", name)); err == nil {
+			return path
+		}
+		if dir == filepath.Dir(dir) {
+			Missing(t, "%s is not installed: .ci/install %s", name, name)
+		}
+	}
+}

@@ -1,7 +1,10 @@
 package need_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -58,5 +61,32 @@ func TestAProgramIsFoundAlsoWhereOnlyRootLooks(t *testing.T) {
 		}); got != "passed" && runtime.GOOS == "linux" {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+func TestAProgramThatIsBuiltHereIsFoundFromAnyFolderBelow(t *testing.T) {
+	root := t.TempDir()
+	program := filepath.Join(root, "out", "bin", "gateway-of-tests")
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, "a", "b"), 0o700), os.MkdirAll(filepath.Dir(program), 0o700), os.WriteFile(program, nil, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(root, "a", "b"))
+	find := func(name, want string) string {
+		return run(func(t testing.TB) {
+			if got := need.Built(t, name); got != want {
+				t.Fatalf("found %q", got)
+			}
+		})
+	}
+	if got := find("gateway-of-tests", program); got != "passed" {
+		t.Error(got)
+	}
+	t.Setenv("PATH", filepath.Dir(program))
+	if got := find("gateway-of-tests", program); got != "passed" {
+		t.Errorf("in the path: %s", got)
+	}
+	t.Setenv("CI", "")
+	if got := find("no-such-program", ""); got != "skipped: no-such-program is not installed: .ci/install no-such-program" {
+		t.Error(got)
 	}
 }

@@ -33,6 +33,7 @@ var Floors = []Floor{
 	{"chassis/acl", 1},
 	{"chassis/failure/aggregate", 1},
 	{"chassis/kpi", 1},
+	{"chassis/logfile", 1},
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},

@@ -310,16 +310,23 @@ const calm = 300 * time.Millisecond
 // reloadsVariable is the number of reloads for a long run.
 const reloadsVariable = "FAULTS_RELOADS"
 
+// reloadsOf is n, or what the environment says.
+func reloadsOf(t *testing.T, n int) int {
+	t.Helper()
+	if text := os.Getenv(reloadsVariable); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			t.Fatalf("%s: want a number of reloads, got %q", reloadsVariable, text)
+		}
+	}
+	return n
+}
+
 // reloads replaces the worker n times under load, or as often as the environment says, once every interval,
 // and lets the last old one end. It returns how often that was.
 func (d *daemon) reloads(l *lossbench.Load, n int, interval time.Duration) int {
 	d.t.Helper()
-	if text := os.Getenv(reloadsVariable); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil || n < 1 {
-			d.t.Fatalf("%s: want a number of reloads, got %q", reloadsVariable, text)
-		}
-	}
+	n = reloadsOf(d.t, n)
 	pause(calm)
 	for range n {
 		next := time.After(interval)

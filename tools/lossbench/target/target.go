@@ -32,6 +32,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
+	"github.com/seed-754044b3/roadworthy/chassis/logfile/s3"
 )
 
 // Config is the configuration of the service.
@@ -50,6 +51,8 @@ type Config struct {
 	// LeaseFile names a file to which only one process of the service appends at a time: "<pid>
 	// open", "<pid> held" every 2 ms, "<pid> close". Empty is none.
 	LeaseFile string `config:"lease_file" doc:"file that one process at a time appends to"`
+	// Bucket is where segments of the access log go, if it is made of segments.
+	Bucket s3.Config `config:"bucket"`
 }
 
 var faults = []string{"", "panic", "crash", "error", "hang", "die", "deaf"}
@@ -94,6 +97,13 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	}
 	if cfg.LeaseFile != "" {
 		share(s, cfg.LeaseFile)
+	}
+	if cfg.Bucket.Enabled() {
+		bucket, err := s3.Open(cfg.Bucket)
+		if err != nil {
+			return err
+		}
+		s.ShipLogs(bucket)
 	}
 	srv := newServer(s, cfg.Seed)
 	router := srv.router()

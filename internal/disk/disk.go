@@ -1,0 +1,2 @@
+// Package disk makes small file systems for tests, which are soon full.
+package disk
