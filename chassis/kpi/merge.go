@@ -39,6 +39,13 @@ var rules = map[string]Rule{
 	"access_log_failing":        Max,
 	"access_log_buffered_lines": Sum,
 	"connections":               Sum,
+	"spool_records":             Last,
+	"spool_held":                Last,
+	"spool_parked":              Last,
+	"spool_bytes":               Last,
+	"spool_limit_bytes":         Last,
+	"spool_oldest_age_seconds":  Last,
+	"spool_blocked":             Sum,
 	"kpi_series":                Max,
 	"build_info":                Newest,
 }

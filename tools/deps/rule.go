@@ -28,6 +28,7 @@ var Floors = []Floor{
 	{"chassis/drain", Ground},
 	{"chassis/certificate", Ground},
 
+	{"internal/sqlitefile", 1},
 	{"chassis/config", 1},
 	{"chassis/acl", 1},
 	{"chassis/failure/aggregate", 1},
@@ -35,8 +36,10 @@ var Floors = []Floor{
 	{"chassis/reload", 1},
 	{"chassis/retry", 1},
 	{"chassis/journal/sqlite", 1},
+	{"chassis/spool", 1},
 
 	{"chassis/client", 2},
+	{"chassis/spool/webhook", 2},
 
 	{"chassis", 3},
 
@@ -56,7 +59,7 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "github.com/hashicorp/go-retryablehttp",
-		For:    []string{"chassis/client"},
+		For:    []string{"chassis/client", "chassis/spool/webhook"},
 		Why:    "by its defaults it retries a POST that was refused, and without a budget: use chassis/client",
 	},
 	{
@@ -71,12 +74,12 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "modernc.org/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 	{
 		Module: "zombiezen.com/go/sqlite",
-		For:    []string{"chassis/journal/sqlite"},
-		Why:    "a service names its journal engine itself, so that only that one is linked",
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 }

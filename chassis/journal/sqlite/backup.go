@@ -12,6 +12,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/internal/sqlitefile"
 )
 
 // backupPages is how much is copied between two looks at ctx: 4 MiB.
@@ -35,7 +36,7 @@ func (s *store) Backup(ctx context.Context, path string) (err error) {
 	if err := name(part, path); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := sqlitefile.SyncDir(filepath.Dir(path)); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
@@ -72,17 +73,17 @@ func vacant(path string) error {
 // all the while, so that the copy is of one moment however much is appended.
 func (s *store) copyTo(ctx context.Context, path string) (err error) {
 	return s.with(ctx, func(src *conn) error {
-		defer rollback(src.Conn)
+		defer sqlitefile.Rollback(src.Conn.Conn)
 		// BEGIN alone does not look at the database yet, and it is the look that holds the moment.
-		if err := exec(src.Conn, "BEGIN", queryHead); err != nil {
-			return explain(s.name, err)
+		if err := sqlitefile.Exec(src.Conn.Conn, "BEGIN", queryHead); err != nil {
+			return kind.Explain(s.name, err)
 		}
 		dst, err := sqlite.OpenConn(path, sqlite.OpenReadWrite, sqlite.OpenCreate)
 		if err != nil {
-			return explain(path, err)
+			return kind.Explain(path, err)
 		}
-		if err := s.copyPages(ctx, dst, src.Conn); err != nil {
-			return errors.Join(explain(path, err), dst.Close())
+		if err := s.copyPages(ctx, dst, src.Conn.Conn); err != nil {
+			return errors.Join(kind.Explain(path, err), dst.Close())
 		}
 		return dst.Close()
 	})
@@ -91,7 +92,7 @@ func (s *store) copyTo(ctx context.Context, path string) (err error) {
 // copyPages copies until ctx ends or the journal is closed, which waits for it.
 func (s *store) copyPages(ctx context.Context, dst, src *sqlite.Conn) error {
 	// The copy is worth nothing before it is complete, and is synced then.
-	if err := exec(dst, "PRAGMA journal_mode = off", "PRAGMA synchronous = off"); err != nil {
+	if err := sqlitefile.Exec(dst, "PRAGMA journal_mode = off", "PRAGMA synchronous = off"); err != nil {
 		return err
 	}
 	b, err := sqlite.NewBackup(dst, "main", src, "main")

@@ -7,6 +7,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/internal/sqlitefile"
 )
 
 const (
@@ -42,29 +43,29 @@ func (c *conn) read(b *batch, s *span) (done bool, err error) {
 	if s.after >= s.until {
 		return true, nil
 	}
-	var q query
+	var q sqlitefile.Query
 	if s.filter.Stream == "" {
-		q = c.query(queryAll)
+		q = c.Query(queryAll)
 	} else {
 		if s.stream == 0 {
 			if s.stream, err = c.find(s.filter.Stream); err != nil || s.stream == 0 {
 				return true, err
 			}
 		}
-		q = c.query(queryStream).number(3, s.stream)
+		q = c.Query(queryStream).Number(3, s.stream)
 	}
-	q = q.number(1, int64(s.after)).number(2, int64(s.until))
-	defer q.end()
+	q = q.Number(1, int64(s.after)).Number(2, int64(s.until))
+	defer q.End()
 	bytes := 0
 	for rows := 0; ; rows++ {
-		row, err := q.next()
+		row, err := q.Next()
 		if err != nil {
 			return true, err
 		}
 		if !row {
 			return s.end(rows)
 		}
-		n, err := c.take(b, s, q.stmt)
+		n, err := c.take(b, s, q.Stmt)
 		if err != nil {
 			return true, err
 		}

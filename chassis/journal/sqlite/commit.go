@@ -7,56 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/internal/sqlitefile"
 )
-
-const (
-	lockPoll = 250 * time.Microsecond // between attempts to get the write lock
-	lockWait = 5 * time.Second        // after which the attempt fails with ErrBusy
-)
-
-// begin opens a write transaction, waiting for the lock up to patience. onBusy, unless nil, is
-// called when the lock was found taken.
-func begin(ctx context.Context, c *conn, patience time.Duration, onBusy func()) error {
-	return untilFree(ctx, patience, onBusy, func() error { return c.query("BEGIN IMMEDIATE").run() })
-}
-
-// untilFree tries until no lock of another process is in the way, up to patience. SQLite's own way
-// of waiting backs off to 100 ms and starves beside a busy process (worst append measured: 972 ms),
-// so this one asks often.
-func untilFree(ctx context.Context, patience time.Duration, onBusy func(), try func() error) error {
-	var deadline time.Time
-	for {
-		err := try()
-		if err == nil || diagnose(err) != faultBusy {
-			return err
-		}
-		if onBusy != nil {
-			onBusy()
-		}
-		now := time.Now()
-		if deadline.IsZero() {
-			deadline = now.Add(patience)
-		} else if now.After(deadline) {
-			return fmt.Errorf("no lock within %v: %w", patience, err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		time.Sleep(lockPoll)
-	}
-}
-
-// rollback undoes the transaction if SQLite has not done so itself.
-func rollback(c *sqlite.Conn) {
-	if !c.AutocommitEnabled() {
-		// It can fail only where the transaction failed before, and that error is the one to tell.
-		_ = exec(c, "ROLLBACK")
-	}
-}
 
 // A committer runs transactions on its connection. It is used by one goroutine at a time.
 type committer struct {
@@ -111,10 +65,10 @@ func fail(group []*request, err error) {
 func (t *committer) transact(group []*request) (culprit *request, err error) {
 	defer func() {
 		if err != nil {
-			rollback(t.Conn)
+			sqlitefile.Rollback(t.Conn.Conn)
 		}
 	}()
-	err = begin(context.Background(), t.conn, t.patience, t.onBusy)
+	err = sqlitefile.Begin(context.Background(), t.Conn, t.patience, t.onBusy)
 	var head journal.Position
 	if err == nil {
 		head, err = t.conn.head()
@@ -131,7 +85,7 @@ func (t *committer) transact(group []*request) (culprit *request, err error) {
 		r.version, r.err = 0, nil
 		refusal, err := t.apply(r, &head, now)
 		if err != nil {
-			if diagnose(err) == faultRequest {
+			if sqlitefile.Diagnose(err) == sqlitefile.Request {
 				return r, err
 			}
 			return nil, t.failure(err)
@@ -150,7 +104,7 @@ func (t *committer) transact(group []*request) (culprit *request, err error) {
 
 // end commits.
 func (t *committer) end() error {
-	if err := t.query("COMMIT").run(); err != nil {
+	if err := t.Query("COMMIT").Run(); err != nil {
 		if err = t.failure(err); t.failed != nil {
 			// The commit may have reached the disk before the error did.
 			err = fmt.Errorf("%w: %w", journal.ErrUnknownOutcome, err)
@@ -163,9 +117,9 @@ func (t *committer) end() error {
 // failure says what an error of the transaction means, and stops the journal when it means that
 // the storage failed.
 func (t *committer) failure(err error) error {
-	f := diagnose(err)
-	err = f.mark(err)
-	if f == faultStorage {
+	storage := sqlitefile.Diagnose(err) == sqlitefile.Storage
+	err = kind.Mark(err)
+	if storage {
 		t.failed = err
 	}
 	return err
@@ -248,7 +202,7 @@ func (t *committer) lookup(stream int64, e *journal.Event) (pos journal.Position
 		}
 		// The event was copied here from another stream.
 	}
-	n, err := t.query(queryID).number(1, stream).text(2, e.ID).one()
+	n, err := t.Query(queryID).Number(1, stream).Text(2, e.ID).One()
 	if err != nil || n == 0 {
 		return 0, false, err
 	}
@@ -260,15 +214,15 @@ func (t *committer) lookup(stream int64, e *journal.Event) (pos journal.Position
 // compare returns which stream the event at pos is in, 0 when there is none, and whether it has
 // the type and the data of e.
 func (t *committer) compare(pos journal.Position, e *journal.Event) (stream int64, equal bool, err error) {
-	q := t.query(queryEvent).number(1, int64(pos))
-	defer q.end()
-	row, err := q.next()
+	q := t.Query(queryEvent).Number(1, int64(pos))
+	defer q.End()
+	row, err := q.Next()
 	if err != nil || !row {
 		return 0, false, err
 	}
-	stream = q.stmt.ColumnInt64(1)
+	stream = q.Stmt.ColumnInt64(1)
 	t.seen.chunk = t.seen.chunk[:0]
-	r, err := t.key.decodeRecord(pos, stream, t.seen.blob(q.stmt))
+	r, err := t.key.decodeRecord(pos, stream, t.seen.blob(q.Stmt))
 	if err != nil {
 		return 0, false, err
 	}
@@ -278,20 +232,20 @@ func (t *committer) compare(pos journal.Position, e *journal.Event) (stream int6
 
 // addStream gives a new stream the next number.
 func (t *committer) addStream(name string) (int64, error) {
-	last, err := t.query(queryNumber).one()
+	last, err := t.Query(queryNumber).One()
 	if err != nil {
 		return 0, err
 	}
 	stream := last + 1
-	return stream, t.query(insertStream).number(1, stream).text(2, name).number(3, int64(streamSum(stream, name))).run()
+	return stream, t.Query(insertStream).Number(1, stream).Text(2, name).Number(3, int64(streamSum(stream, name))).Run()
 }
 
 // addEvent stores an event at pos.
 func (t *committer) addEvent(e *journal.Event, stream int64, prev, pos journal.Position, now int64) error {
 	t.record = t.key.appendRecord(t.record[:0], pos, stream, prev, now, e)
-	err := t.query(insertEvent).number(1, int64(pos)).number(2, stream).blob(3, t.record).run()
+	err := t.Query(insertEvent).Number(1, int64(pos)).Number(2, stream).Blob(3, t.record).Run()
 	if err == nil && e.ID != "" {
-		err = t.query(insertID).number(1, stream).text(2, e.ID).number(3, int64(pos)).run()
+		err = t.Query(insertID).Number(1, stream).Text(2, e.ID).Number(3, int64(pos)).Run()
 	}
 	return err
 }

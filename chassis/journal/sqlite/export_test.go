@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/internal/sqlitefile"
 )
 
 // SetMaxPages makes the disk of a file as small as n pages. No append may be going on.
 func SetMaxPages(j journal.Journal, n int) error {
-	return exec(j.(*store).writer.Conn, fmt.Sprintf("PRAGMA max_page_count = %d", n))
+	return sqlitefile.Exec(j.(*store).writer.Conn.Conn, fmt.Sprintf("PRAGMA max_page_count = %d", n))
 }
 
 // SetPatience is how long appends wait for other writers. No append may be going on.
@@ -36,7 +37,7 @@ func Crowd(j journal.Journal) {
 func FailLook(j journal.Journal, err error) { j.(*store).hub.fail(err) }
 
 // Queued is how many appends wait to be taken.
-func Queued(j journal.Journal) int { return len(j.(*store).writer.queue) }
+func Queued(j journal.Journal) int { return j.(*store).writer.Queued() }
 
 // Watchers is how many subscriptions there are.
 func Watchers(j journal.Journal) int {
@@ -49,5 +50,5 @@ func Watchers(j journal.Journal) int {
 const (
 	WholeCheck  = wholeCheck
 	NewestCheck = newestCheck
-	MaxWaiting  = maxWaiting
+	MaxWaiting  = sqlitefile.MaxWaiting
 )

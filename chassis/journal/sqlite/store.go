@@ -200,7 +200,7 @@ func (s *store) readError(what string, err error) error {
 	if errors.Is(err, journal.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("journal %s: %s: %w", s.name, what, marked(err))
+	return fmt.Errorf("journal %s: %s: %w", s.name, what, kind.Damage(err))
 }
 
 // pollPeers tells the hub what other processes append, until stop is closed. It goes by the
@@ -231,8 +231,8 @@ func (s *store) Close() (err error) {
 		close(s.closed)
 		var errs []error
 		if s.writer != nil {
-			<-s.writer.closed
-			errs = append(errs, s.writer.Close())
+			s.writer.Wait()
+			errs = append(errs, s.writer.committer.Close())
 		}
 		if err = errors.Join(append(errs, s.pool.close())...); err != nil {
 			err = fmt.Errorf("close journal %s: %w", s.name, err)

@@ -1,0 +1,120 @@
+// Package kafka delivers the records of a spool to a topic of Kafka. It is a module of its own, so that
+// only services that name it link a Kafka client:
+//
+//	sink, err := kafka.New(s, kafka.Config{Brokers: []string{"kafka-1:9092"}, Topic: "usage"})
+//	pump, err := spool.NewPump(records, spool.PumpConfig{}, sink.Deliver)
+//	s.Go("usage", pump.Run)
+//
+// A message has the record's ID as its key, its body as the value, and its kind in the header "kind".
+// It counts as delivered when all in-sync replicas have it. The producer is idempotent (KIP-98): what
+// the client itself sends again the brokers store once. What the pump delivers again, because a process
+// died or no answer came in time, they store twice, with the same key: consumers that must not act
+// twice remember keys, and a compacted topic keeps one of each.
+//
+// Records with different IDs go to different partitions, so that their order is kept only in a topic
+// with one partition.
+//
+// A message that the brokers find too large or broken is parked. Everything else (no broker, no such
+// topic, no permission, no answer in time) is the fault of Kafka or of the configuration: nothing is
+// counted against the record, and all are tried again.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/spool"
+)
+
+// Host is what a sink needs of the service around it; *chassis.Service is one.
+type Host interface {
+	OnClose(name string, f func(context.Context) error)
+}
+
+// Config is one topic.
+type Config struct {
+	// Brokers are some of the cluster's, as host:port; the client learns of the others from them.
+	Brokers []string `config:"brokers" doc:"some brokers of the cluster, as host:port"`
+	// Topic is where messages go. It must exist: it is not made.
+	Topic string `config:"topic" doc:"topic that messages go to"`
+}
+
+// Validate refuses what is missing.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Brokers) == 0 {
+		errs = append(errs, config.Invalid("brokers", "want one or more brokers as host:port, got none"))
+	}
+	if c.Topic == "" {
+		errs = append(errs, config.Invalid("topic", "want the name of a topic, got none"))
+	}
+	return errors.Join(errs...)
+}
+
+// maxBuffered bounds the messages in the client: a batch of a pump has at most a thousand.
+const maxBuffered = 10_000
+
+// A Sink delivers records to one topic. It is safe for concurrent use.
+type Sink struct{ client *kgo.Client }
+
+// New makes a sink, which ends with h. Nothing is sent before the first delivery. opts are options of
+// the client that have no place in Config: TLS, SASL, how connections are made.
+func New(h Host, cfg Config, opts ...kgo.Opt) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.DefaultProduceTopic(cfg.Topic),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.MaxBufferedRecords(maxBuffered),
+		// A delivery must end before its lease, even when a broker says nothing any more; the ID makes
+		// known what may be there twice then.
+		kgo.AllowIdempotentProduceCancellation(),
+	}, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: client for topic %s: %w", cfg.Topic, err)
+	}
+	h.OnClose("kafka topic "+cfg.Topic, func(context.Context) error {
+		client.Close()
+		return nil
+	})
+	return &Sink{client}, nil
+}
+
+// Deliver sends records and waits until all are acknowledged, or have failed, or ctx ends. It is a
+// [spool.Deliver].
+func (s *Sink) Deliver(ctx context.Context, records []spool.Record) []error {
+	messages := make([]*kgo.Record, len(records))
+	place := make(map[*kgo.Record]int, len(records))
+	for i, r := range records {
+		messages[i] = &kgo.Record{Key: []byte(r.ID), Value: r.Body}
+		if r.Kind != "" {
+			messages[i].Headers = []kgo.RecordHeader{{Key: "kind", Value: []byte(r.Kind)}}
+		}
+		place[messages[i]] = i
+	}
+	errs := make([]error, len(records))
+	for _, result := range s.client.ProduceSync(ctx, messages...) { // in the order of their answers
+		errs[place[result.Record]] = meaning(result.Err)
+	}
+	return errs
+}
+
+// meaning says whose fault an error is.
+func meaning(err error) error {
+	for _, fault := range []error{kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.CorruptMessage, kerr.InvalidTimestamp, kerr.InvalidRecord} {
+		if errors.Is(err, fault) {
+			return spool.Refused(err)
+		}
+	}
+	if err != nil {
+		return spool.Unavailable(err, 0)
+	}
+	return nil
+}
