@@ -73,6 +73,11 @@ var Reservations = []Reservation{
 		Why:    "only who serves gRPC methods as JSON should link it",
 	},
 	{
+		Module: "github.com/getsentry/sentry-go",
+		For:    []string{"chassis/failure/sentry"},
+		Why:    "its own client loses events when Sentry is down, and secrets in messages: use chassis/failure/sentry",
+	},
+	{
 		Module: "modernc.org/sqlite",
 		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
 		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
