@@ -91,7 +91,7 @@ func (f *Fake) secure(l net.Listener) (net.Listener, error) {
 	if err != nil {
 		return l, fmt.Errorf("certificate: %w", err)
 	}
-	f.pool = x509.NewCertPool()
+	f.cert, f.pool = der, x509.NewCertPool()
 	f.pool.AddCert(cert)
 	return tls.NewListener(l, &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},

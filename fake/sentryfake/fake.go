@@ -83,6 +83,7 @@ type Fake struct {
 	tb      TB // nil when made by New
 	addr    string
 	server  *http.Server
+	cert    []byte
 	pool    *x509.CertPool
 	script  script
 	closed  chan struct{}
@@ -184,6 +185,9 @@ func (f *Fake) Addr() string { return f.addr }
 // CertPool has the certificate that a client must trust when the fake has Options.TLS; otherwise it
 // is nil.
 func (f *Fake) CertPool() *x509.CertPool { return f.pool }
+
+// Certificate is that certificate in DER, for clients that read it from a file.
+func (f *Fake) Certificate() []byte { return slices.Clone(f.cert) }
 
 // Script adds faults to the script. They come one after another: the first until it has struck as
 // often, or lasted as long, as it says, then the next. Mistakes end the test; of a fake made by New
