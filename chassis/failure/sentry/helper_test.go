@@ -137,3 +137,23 @@ func tick(c *clock.Virtual, came <-chan int) {
 		}
 	}
 }
+
+// counted lets the clock go on until the counts of all events add up to sum, and no further.
+func counted(t *testing.T, f *sentryfake.Fake, c *clock.Virtual, sum uint64) {
+	t.Helper()
+	for n := 0; ; {
+		var got uint64
+		events := f.Events()
+		for _, e := range events {
+			got += e.Count()
+		}
+		if got >= sum {
+			if got > sum {
+				t.Fatalf("events tell of %d failures, want %d", got, sum)
+			}
+			return
+		}
+		n = len(events)
+		until(t, f, c, func(s sentryfake.Stats) bool { return s.Events > n })
+	}
+}

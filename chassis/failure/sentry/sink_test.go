@@ -136,13 +136,13 @@ func TestAReportWithoutAnEventIDIsRefused(t *testing.T) {
 	}
 }
 
-// counted counts outcomes.
-type counted struct {
+// tally counts outcomes.
+type tally struct {
 	mu sync.Mutex
 	n  map[string]int
 }
 
-func (c *counted) add(outcome string) {
+func (c *tally) add(outcome string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.n == nil {
@@ -151,7 +151,7 @@ func (c *counted) add(outcome string) {
 	c.n[outcome]++
 }
 
-func (c *counted) get(outcome string) int {
+func (c *tally) get(outcome string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n[outcome]
@@ -160,7 +160,7 @@ func (c *counted) get(outcome string) int {
 func TestEveryEventArrivesOnceWhateverGoesWrong(t *testing.T) {
 	c := clock.NewVirtual(epoch)
 	f := sentryfake.Start(t, sentryfake.Options{Clock: c})
-	var n counted
+	var n tally
 	s, _ := run(t, to(t, f), sentry.Options{Clock: c, Counted: n.add})
 	f.Script(
 		sentryfake.Fault{Kind: sentryfake.Down, Count: 2},
@@ -234,7 +234,7 @@ func TestALimitInAGoodAnswerHolds(t *testing.T) {
 func TestAnEventThatIsRefusedIsParkedAndTheOthersGoOn(t *testing.T) {
 	c := clock.NewVirtual(epoch)
 	f := sentryfake.Start(t, sentryfake.Options{Clock: c})
-	var n counted
+	var n tally
 	s, _ := run(t, to(t, f), sentry.Options{Clock: c, Counted: n.add})
 	f.Script(sentryfake.Fault{Kind: sentryfake.Status, Status: 413, Count: 1})
 	take(t, s, report(1))
