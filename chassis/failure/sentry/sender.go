@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -194,9 +193,6 @@ func (s *sender) send(ctx context.Context, r spool.Record) error {
 	req.Header.Set("X-Sentry-Auth", s.endpoint.auth)
 	resp, err := s.transport.RoundTrip(req) // no redirects: the key is for this host alone
 	if err != nil {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // it quotes the proxy's address, with its password
-		}
 		return fmt.Errorf("sentry at %s: %w", s.endpoint.host, err)
 	}
 	defer func() {
