@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
+	"github.com/seed-754044b3/roadworthy/chassis/failure/sentry"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
@@ -45,6 +46,7 @@ type Config struct {
 	Journal string             `config:"journal" doc:"where games are kept: mem: or file:PATH"`
 	Bots    BotConfig          `config:"bots"`
 	Limits  arena.Limits       `config:"limits"`
+	Sentry  sentry.Config      `config:"sentry"`
 }
 
 // Validate refuses a missing journal.
@@ -104,6 +106,9 @@ var Spec = chassis.Spec[Config]{
 var openAPI []byte
 
 func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
+	if err := sentry.Use(s, cfg.Sentry); err != nil {
+		return err
+	}
 	events, err := journal.Open(ctx, s, cfg.Journal, sqlite.Engine)
 	if err != nil {
 		return err

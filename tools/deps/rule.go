@@ -41,6 +41,7 @@ var Floors = []Floor{
 
 	{"chassis/client", 2},
 	{"chassis/spool/webhook", 2},
+	{"chassis/failure/sentry", 2},
 
 	{"chassis", 3},
 
@@ -74,13 +75,18 @@ var Reservations = []Reservation{
 		Why:    "only who serves gRPC methods as JSON should link it",
 	},
 	{
+		Module: "github.com/getsentry/sentry-go",
+		For:    []string{"chassis/failure/sentry"},
+		Why:    "its own client loses events when Sentry is down, and secrets in messages: use chassis/failure/sentry",
+	},
+	{
 		Module: "modernc.org/sqlite",
-		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
 		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 	{
 		Module: "zombiezen.com/go/sqlite",
-		For:    []string{"chassis/journal/sqlite", "chassis/spool", "internal/sqlitefile"},
+		For:    []string{"chassis/journal/sqlite", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
 		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 }
