@@ -154,9 +154,9 @@ func TestALoadThatFallsLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// Goodput over offered load, beside queues that lack a rule, for plots:
+// Goodput over offered load, beside queues that lack a rule, for the picture in docs/overload.md:
 //
-//	go test ./chassis/queue -run TestGoodputOverLoad -goodput goodput.csv
+//	go test ./chassis/queue -run TestGoodputOverLoad -goodput $PWD/docs/img/goodput.csv
 func TestGoodputOverLoad(t *testing.T) {
 	name, loads := *goodputFile, []float64{0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 7, 10}
 	if name == "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/tools/docsync"
 	"github.com/seed-754044b3/roadworthy/tools/internal/workspace"
 	"github.com/seed-754044b3/roadworthy/tools/modproxy"
+	"github.com/seed-754044b3/roadworthy/tools/plot"
 	"github.com/seed-754044b3/roadworthy/tools/spawn"
 	"github.com/seed-754044b3/roadworthy/tools/tidy"
 )
@@ -34,6 +35,7 @@ var commands = []command{
 	{"deps", "", "packages link what " + deps.File + " says, and keep to their floors", withoutArgs(deps.Sync)},
 	{"docsync", "", "Go code in Markdown is a copy of compiled code, and local links lead somewhere", withoutArgs(docsync.Sync)},
 	{"modproxy", "FOLDER", "no check: packs every module as " + packedVersion + " into a proxy of files", pack},
+	{"plot", "", plot.Picture + " is drawn from the figures in " + plot.Data, withoutArgs(plot.Sync)},
 	{"spawn", "", "what starts work is listed with its bound and reason in " + spawn.File, withoutArgs(spawn.Sync)},
 	{"tidy", "", "go.mod and go.sum of every module are tidy, with siblings that are not released", withoutArgs(tidy.Sync)},
 }

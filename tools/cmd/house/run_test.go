@@ -16,13 +16,15 @@ func repository(t *testing.T) string {
 		"go.mod":                 "module example.com/m\n\ngo 1.26.0\n",
 		"chassis/clock/clock.go": "package clock\n\nconst Tick = 1\n",
 		"README.md":              "# Title\n\n<!-- example: chassis/clock/clock.go#Tick -->\n```go\n```\n",
-		"a.out":                  "mode: set\nexample.com/m/chassis/clock/clock.go:1.1,2.2 1 1\n",
+		"docs/img/goodput.csv": "work_ms,load,queue,oracle,bounded_fifo,bounded_fifo_ten_times_too_deep,unbounded\n" +
+			"20,1,1,1,1,1,1\n20,2,1,1,1,1,1\n",
+		"a.out": "mode: set\nexample.com/m/chassis/clock/clock.go:1.1,2.2 1 1\n",
 	})
 }
 
 func TestEachCheckFailsUntilItHasWrittenWhatItCompares(t *testing.T) {
 	root := repository(t)
-	for _, args := range [][]string{{"api"}, {"deps"}, {"docsync"}, {"spawn"}, {"coverage", filepath.Join(root, "a.out")}} {
+	for _, args := range [][]string{{"api"}, {"deps"}, {"docsync"}, {"plot"}, {"spawn"}, {"coverage", filepath.Join(root, "a.out")}} {
 		t.Run(args[0], func(t *testing.T) {
 			var stderr bytes.Buffer
 			if code := run(t.Context(), root, args, &stderr); code != 1 || !strings.Contains(stderr.String(), "house "+args[0]+": ") {
