@@ -7,7 +7,7 @@ import (
 
 const (
 	chassisName  = "chassis"
-	unclassified = 1
+	unclassified = 1 // the number of Unclassified, whose declaration wants a literal
 )
 
 // own is the chassis's set while it is being declared; everybody else sees it sealed, as Chassis.
@@ -18,7 +18,7 @@ var own = &Set{name: chassisName, first: 1, last: firstOfServices - 1, codes: ma
 var (
 	// Unclassified is every failure that nobody has given a code: an error that From does not
 	// know, or a panic. It pages, so that the failure behind it gets a code of its own.
-	Unclassified = own.Service(unclassified, "internal error")
+	Unclassified = own.Service(1, "internal error")
 	// Draining refuses what arrives while the service stops. It is ticketed, because a reload
 	// promises that nobody ever sees it. Over HTTP/1 the host also closes the connection.
 	Draining = own.Service(2, "service is shutting down",

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/tools/internal/treetest"
 )
 
-const shop = `package shop
+const shopSource = `package shop
 
 import "github.com/seed-754044b3/roadworthy/chassis/failure"
 
@@ -27,7 +27,7 @@ func inShop(t *testing.T) string {
 	t.Setenv("GOWORK", "off")
 	t.Setenv("GOFLAGS", "")
 	dir := failcodetest.Repository(t, map[string]string{
-		"shop/shop.go": shop,
+		"shop/shop.go": shopSource,
 		"codes.md":     "<!-- failures: shop -->\n<!-- end of failures -->\n",
 	})
 	t.Chdir(dir)
@@ -51,7 +51,7 @@ func TestFailuresAreCheckedAndTheirLockIsWritten(t *testing.T) {
 	answers(t, "failures check", 1, "", "failure_codes.lock: shop 1001 (\"sold out\") is new\nroadworthy failures check -w brings the locks up to date\n")
 	answers(t, "failures check -w", 0, "", "failure_codes.lock: shop 1001 (\"sold out\") is new\n")
 	answers(t, "failures check", 0, "", "")
-	failcodetest.Write(t, dir, map[string]string{"cart/cart.go": strings.ReplaceAll(shop, "shop", "cart")})
+	failcodetest.Write(t, dir, map[string]string{"cart/cart.go": strings.ReplaceAll(shopSource, "shop", "cart")})
 	const bare = "shop/shop.go:7: failure code shop 1001 has the number of cart 1001"
 	answers(t, "failures check -w", 1, "", bare)
 	if strings.Contains(treetest.Read(t, dir, "failure_codes.lock"), "cart") {
