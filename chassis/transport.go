@@ -125,7 +125,7 @@ func rejected(r *queue.Rejected, err error, spread float64) *failure.Error {
 		return failure.DeadlineExceeded.Wrap(err)
 	}
 	code := failure.Overloaded
-	if r.Reason == queue.TenantQuota {
+	if r.Reason == queue.TenantQuota || r.Reason == queue.ClientShare {
 		code = failure.RateLimited
 	}
 	f := code.Wrap(err)
