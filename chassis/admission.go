@@ -135,6 +135,10 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 			if !returned {
 				err = errPanicked
 			}
+			if err != nil && !ex.endpoint.service.AtFault(ex.caller(r), ex.blameBody(err)) {
+				a.Leave(nil)
+				return
+			}
 			a.Leave(err)
 		}()
 		if err = ex.intercept(r, pattern); err == nil {
