@@ -22,6 +22,17 @@ type AdmissionConfig struct {
 	Capacity int           `config:"capacity" doc:"requests that may wait besides"`
 	MaxWait  time.Duration `config:"max_wait" doc:"how long a request may wait, unless its own deadline comes first"`
 	Dark     bool          `config:"dark" doc:"turn no request away, and only count which would have been"`
+	// BodiesPerClient keeps one client, which over HTTP/2 has hundreds of requests on a few connections,
+	// from holding all workers with bodies that it sends slowly. The client is who the access rules say it
+	// is: behind a trusted proxy that is whom the proxy names, and over a unix socket without one it is
+	// nobody, who has no bound. A request has arrived when its handler has read the body to its end or closed it.
+	//
+	// A proxy that is not declared makes one client of everybody. It has all workers for what has no
+	// body or has arrived, and half of them, 8 at least, for the rest; most have a body whole before they
+	// pass the request on. Where one passes large bodies on as slowly as they come, declare it in
+	// acl.trusted_proxies, or raise the bound.
+	// Calls of gRPC come to a worker when they have arrived, and have no such bound.
+	BodiesPerClient int `config:"bodies_per_client" doc:"requests of one client answered at a time while their bodies are still coming; 0: half of the workers and at least 8; negative: no bound"`
 }
 
 // SetDefaults fills what is zero.
@@ -51,7 +62,7 @@ func (s *Service) Admission(listener string, cfg AdmissionConfig) (*queue.Queue,
 	if cfg.Workers < 0 {
 		return nil, nil
 	}
-	limits := queue.Limits{Workers: cfg.Workers, Capacity: cfg.Capacity, MaxWait: cfg.MaxWait}
+	limits := queue.Limits{Workers: cfg.Workers, Capacity: cfg.Capacity, MaxWait: cfg.MaxWait, PerClient: max(cfg.BodiesPerClient, -1)}
 	return s.openQueue(listener, limits, cfg.Dark, func(q *queue.Queue, _ context.Context) error {
 		// The listener has been drained, and has told of handlers that do not end.
 		ended, end := context.WithCancel(context.Background())
@@ -105,12 +116,17 @@ func (p *passed) Value(key any) any {
 // serve has h answer, as soon as ex has been admitted.
 func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, pattern string, h Handler) (err error) {
 	if q := ex.queue(r, o); q != nil {
-		a, refused := ex.enter(q, r, queue.Meta{Tenant: ex.tenant(r), Client: ex.origin.Client, Class: o.class})
+		a, refused := ex.enter(q, r, queue.Meta{
+			Tenant: ex.tenant(r), Client: ex.origin.Client, Class: o.class, Arriving: ex.body != nil && ex.body.rest() != 0,
+		})
 		if refused != nil {
 			return errors.Join(refused, r.Context().Err())
 		}
 		ex.entered = true
 		ex.waited += a.Waited()
+		if ex.body != nil {
+			ex.body.admitted(a)
+		}
 		if o.queue != nil {
 			r = r.WithContext(&passed{r.Context(), q})
 		}
@@ -118,6 +134,10 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 		defer func() {
 			if !returned {
 				err = errPanicked
+			}
+			if err != nil && !ex.endpoint.service.AtFault(ex.caller(r), ex.blameBody(err)) {
+				a.Leave(nil)
+				return
 			}
 			a.Leave(err)
 		}()

@@ -3,6 +3,7 @@ package chassis_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 )
 
@@ -321,6 +323,29 @@ func TestAWorkerIsGivenBackHoweverAHandlerEnds(t *testing.T) {
 		conn.Close()
 	}
 	h.wantMetric(0, "queue_inflight", "queue", "http")
+}
+
+func TestACallersMistakeIsNoFailedWork(t *testing.T) {
+	for path, failed := range map[string]uint64{"/mistake": 0, "/good": 0, "/fault": 1, "/unclassified": 1, "/panics": 1} {
+		h := start(t, options{http: narrow()}, func(_ context.Context, s *chassis.Service, c conf) error {
+			store := s.Queue("store", queue.Limits{Workers: 1, Capacity: 1})
+			r := chassis.NewRouter()
+			for path, answer := range map[string]chassis.Handler{
+				"/mistake": fails(failure.Malformed.New()), "/good": say("good"), "/fault": fails(failure.Overloaded.New()),
+				"/unclassified": fails(errors.New("oops")), "/panics": func(http.ResponseWriter, *http.Request) error { panic("oops") },
+			} {
+				r.Handle("GET "+path, answer, chassis.Admit(store))
+			}
+			t.Cleanup(func() {
+				if got := store.Stats(); got.Failed != failed || got.Completed != 1 {
+					t.Errorf("%s: %d failed of %d, want %d of 1", path, got.Failed, got.Completed, failed)
+				}
+			})
+			return s.HTTP("http", c.HTTP, r)
+		})
+		h.get(path)
+		h.stop()
+	}
 }
 
 func TestADarkQueueOnlyCounts(t *testing.T) {

@@ -16,6 +16,7 @@ type body struct {
 	io.ReadCloser
 	ctx  context.Context // ends when the caller leaves
 	pace pace
+	arrival
 	// unread is why it could not be read, nil while it could. Goroutines of the handler's may read.
 	unread atomic.Pointer[failure.Error]
 }
@@ -23,6 +24,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.pace.read(n)
+	b.arrival.read(n, err)
 	switch {
 	case err == nil, err == io.EOF, errors.Is(err, http.ErrBodyReadAfterClose):
 		return n, err
@@ -41,4 +43,11 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.unread.Store(f)
 	return n, f
+}
+
+// Close may read what is left of a body of HTTP/1.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.arrived()
+	return err
 }

@@ -154,7 +154,11 @@ func (ex *exchange) limit(r *http.Request, options *route) (*http.Request, func(
 		if options.maxBody != 0 {
 			size = options.maxBody
 		}
-		b := &body{ReadCloser: r.Body, ctx: ex.caller(r)}
+		left := r.ContentLength
+		if ex.body != nil { // of the router around this one
+			left = ex.body.rest()
+		}
+		b := &body{ReadCloser: r.Body, ctx: ex.caller(r), arrival: arrival{left: left}}
 		if !options.streams {
 			b.pace = newPace(ex.response.ResponseWriter, cfg)
 		}

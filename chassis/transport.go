@@ -89,6 +89,16 @@ func (s *Service) Fail(ctx context.Context, err error, asked Asked) (*failure.Er
 	return f, id
 }
 
+// AtFault reports whether err, which [Service.Fail] would be told, is of class Service or Dependency: it is
+// what counts as failed work of a queue. A caller's mistakes, and nil, are not.
+func (s *Service) AtFault(ctx context.Context, err error) bool {
+	if err == nil {
+		return false
+	}
+	class := classify(ctx, err, func() float64 { return 0 }).Code().Class()
+	return class == failure.Service || class == failure.Dependency
+}
+
 // classify is failure.From with what the chassis knows beyond package failure: the request's
 // context, and queues.
 func classify(ctx context.Context, err error, spread func() float64) *failure.Error {
@@ -125,7 +135,7 @@ func rejected(r *queue.Rejected, err error, spread float64) *failure.Error {
 		return failure.DeadlineExceeded.Wrap(err)
 	}
 	code := failure.Overloaded
-	if r.Reason == queue.TenantQuota {
+	if r.Reason == queue.TenantQuota || r.Reason == queue.ClientShare {
 		code = failure.RateLimited
 	}
 	f := code.Wrap(err)

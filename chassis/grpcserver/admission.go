@@ -114,11 +114,20 @@ func (cl *call) enter() (err error) {
 	return err
 }
 
-// leave gives back the worker of a call whose method has ended with err, or panicked.
+// leave gives back the worker of a call whose method has ended with err, or panicked. A mistake of the
+// caller's is no failed work.
 func (cl *call) leave(err error) {
-	if cl.admission != (queue.Admission{}) {
-		cl.admission.Leave(err)
+	if cl.admission == (queue.Admission{}) {
+		return
 	}
+	blamed := err
+	if st := ownStatus(err); st != nil {
+		blamed = nearest(st.Code()).Wrap(err)
+	}
+	if !cl.chain.service.AtFault(cl.scope, blamed) {
+		err = nil
+	}
+	cl.admission.Leave(err)
 }
 
 // errPanicked is what a queue is told of a method that did not return.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
@@ -274,5 +275,33 @@ func TestAListenerMayHaveNoAdmission(t *testing.T) {
 	}}, (&echo{}).register)
 	if err == nil || !strings.Contains(err.Error(), `listener "grpc": there is a queue "grpc" already`) {
 		t.Errorf("two queues of a name: %v", err)
+	}
+}
+
+func TestACallersMistakeIsNoFailedWork(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		failed uint64
+	}{
+		"none":                              {nil, 0},
+		"a mistake":                         {failure.Malformed.New(), 0},
+		"a mistake that has its own status": {status.Error(grpccodes.InvalidArgument, "no"), 0},
+		"a fault":                           {failure.Overloaded.New(), 1},
+		"a fault that has its own status":   {status.Error(grpccodes.Internal, "no"), 1},
+		"something else":                    {context.DeadlineExceeded, 1},
+	} {
+		own, err := queue.New("own", queue.Limits{Workers: 1, Capacity: 1}, queue.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, options{server: []grpc.ServerOption{grpcserver.Admit(own, "/test.Echo/")}}, &echo{
+			say: func(context.Context, string) (string, error) { return "", c.err },
+		})
+		if _, err := h.say(t.Context(), ""); (err == nil) != (c.err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := own.Stats(); got.Failed != c.failed || got.Completed != 1 {
+			t.Errorf("%s: %d failed of %d, want %d of 1", name, got.Failed, got.Completed, c.failed)
+		}
 	}
 }

@@ -201,17 +201,27 @@ func (cl *call) record(method string) accesslog.Record {
 	return rec
 }
 
-// answer makes the status that the caller sees, and the code of the failure it is counted as. A
-// status that a handler made itself is passed on as it is, without what wraps it, and counted under
-// the chassis's code that is nearest.
-func (cl *call) answer(err error) (code *failure.Code, answer error) {
+// ownStatus is the status that a handler made itself, nil when err is nil, has a code of ours, or says OK.
+func ownStatus(err error) *status.Status {
+	if err == nil {
+		return nil
+	}
 	_, declared := errors.AsType[failure.Failer](err)
 	own, hasStatus := errors.AsType[interface {
 		error
 		GRPCStatus() *status.Status
 	}](err)
-	if !declared && hasStatus && own.GRPCStatus().Code() != codes.OK {
-		st := own.GRPCStatus()
+	if declared || !hasStatus || own.GRPCStatus().Code() == codes.OK {
+		return nil
+	}
+	return own.GRPCStatus()
+}
+
+// answer makes the status that the caller sees, and the code of the failure it is counted as. A
+// status that a handler made itself is passed on as it is, without what wraps it, and counted under
+// the chassis's code that is nearest.
+func (cl *call) answer(err error) (code *failure.Code, answer error) {
+	if st := ownStatus(err); st != nil {
 		f, id := cl.chain.service.Fail(cl.scope, nearest(st.Code()).Wrap(err), asked)
 		cl.errorID = id
 		return f.Code(), st.Err()

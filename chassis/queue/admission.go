@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -53,6 +54,7 @@ type newcomer struct {
 	f        func(context.Context) error // of submitted work; nil when a caller waits
 	rank     int                         // of its class
 	tenant   string
+	holder   netip.Addr    // whose share it needs a part of; the zero Addr for none
 	since    time.Duration // when it came
 	deadline time.Duration // by when it is useful
 }
@@ -60,14 +62,16 @@ type newcomer struct {
 // admit waits for a worker.
 func (q *Queue) admit(ctx context.Context, m Meta, end context.CancelCauseFunc) (Admission, error) {
 	now, deadline, ended := q.judge(ctx)
+	holder := q.holder(&m)
 	q.mu.Lock()
-	if ended == nil && !q.closed && !q.dark && q.inFlight() < q.limits.Workers { // as in enter, but quicker
+	if ended == nil && !q.closed && !q.dark && q.inFlight() < q.limits.Workers && !q.shares.over(holder) { // as in enter, but quicker
 		q.counts.admitted++
 		a := q.start(m.Class.rank(), now, 0, end)
+		q.hold(a.worker, holder)
 		q.mu.Unlock()
 		return a, nil
 	}
-	n := newcomer{ctx: ctx, end: end, rank: m.Class.rank(), tenant: m.tenant(), since: now, deadline: deadline}
+	n := newcomer{ctx: ctx, end: end, rank: m.Class.rank(), tenant: m.tenant(), holder: holder, since: now, deadline: deadline}
 	a, it, err := q.enter(n, ended)
 	q.unlock()
 	if it != nil {
@@ -97,9 +101,12 @@ func (q *Queue) enter(n newcomer, ended error) (Admission, *item, error) {
 		return q.pass(n, ended), nil, nil
 	case ended != nil:
 		return Admission{}, nil, q.reject(n.rank, atTheDoor(ended), ended)
+	case q.shares.over(n.holder):
+		return Admission{}, nil, q.reject(n.rank, ClientShare, nil)
 	case q.inFlight() < q.limits.Workers:
 		q.counts.admitted++
 		a := q.start(n.rank, n.since, 0, n.end)
+		q.hold(a.worker, n.holder)
 		if n.f != nil {
 			go a.serve(n)
 		}
@@ -201,6 +208,7 @@ func (q *Queue) release(i int) {
 		w.unseen = false
 		q.unseen--
 	}
+	q.arrived(w)
 	w.busy, w.end, w.tenant = false, nil, nil
 	q.free = append(q.free, i)
 }

@@ -55,17 +55,25 @@ type Meta struct {
 	// particular.
 	Client netip.Addr
 	Class  Class
+	// Arriving is true of work that begins by waiting for what its client still sends, such as the body of a
+	// request. The client may hold [Limits].PerClient workers with that, each until [Admission.Arrived] or
+	// its end. Submitted work has arrived.
+	Arriving bool
 }
 
 // tenant is the name by which the work is told apart. It is asked for when the work has to wait.
 func (m *Meta) tenant() string {
-	switch c := m.Client; {
-	case m.Tenant != "" || !c.IsValid():
+	if m.Tenant != "" || !m.Client.IsValid() {
 		return m.Tenant
-	case c.Is6() && !c.Is4In6():
-		network, _ := c.WithZone("").Prefix(64) // IPv6 has so many bits
-		return network.Addr().String()
-	default:
-		return c.Unmap().String()
 	}
+	return m.client().String()
+}
+
+// client is the address that stands for all that one client has.
+func (m *Meta) client() netip.Addr {
+	if c := m.Client; c.Is6() && !c.Is4In6() {
+		network, _ := c.WithZone("").Prefix(64) // IPv6 has so many bits
+		return network.Addr()
+	}
+	return m.Client.Unmap()
 }

@@ -75,6 +75,14 @@
 // The last in a line is the newest, and the oldest while the newest are served first. A newcomer
 // who would not make its deadline takes nobody's place.
 //
+// # What one client may hold
+//
+// A worker that waits for what its client sends is held by that client, for as long as it likes to
+// take. Of such workers ([Meta].Arriving, until [Admission.Arrived]) a client holds [Limits].PerClient at
+// most: half of them, unless the limits say otherwise. One more is rejected because of ClientShare,
+// at the door or when its turn comes, whether other workers are free or not: those who come later would
+// have to wait until the client is done. What has arrived, and what needs nothing to arrive, may take all workers.
+//
 // # How large
 //
 // A place is worth having if whoever takes the last one is still in time: with deadlines of

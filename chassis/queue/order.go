@@ -138,10 +138,15 @@ func (q *Queue) next(now time.Duration) {
 			q.drop(it, now, why, cause)
 			continue
 		}
+		if q.shares.over(it.holder) {
+			q.drop(it, now, ClientShare, nil)
+			continue
+		}
 		t := it.line
 		paid := t.charge(q.average)
 		q.remove(it, now)
 		it.turn = q.start(it.rank, now, it.waited(now), it.end)
+		q.hold(it.turn.worker, it.holder)
 		w := &q.workers[it.turn.worker]
 		w.tenant, w.paid = t, paid
 		if it.called() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,6 +22,10 @@ type Limits struct {
 	// [MaxTenants]; 0 means that many. A sixteenth of them, at least one, are lines that all
 	// others share by the hash of their name.
 	Tenants int
+	// PerClient is how many workers one client ([Meta].Client) may hold with work that is still arriving
+	// ([Meta].Arriving): one who sends slowly must not keep the workers from others. 0 is half of the
+	// Workers and at least 8, -1 is no bound, and neither is as many as there are Workers.
+	PerClient int
 }
 
 // Options change what a queue does besides its limits. The zero Options are good.
@@ -59,6 +64,7 @@ type Queue struct {
 	workers []worker       // those that have ever been needed
 	free    []int          // which of them have nothing to do
 	unseen  int            // how many are busy with what a dark queue would have turned away
+	shares  shares
 	order   order
 	overdue clock.Timer
 	average time.Duration // that work takes, moving; 0 before the first
@@ -74,6 +80,7 @@ type worker struct {
 	turn   uint64 // which piece of work this is, counted from 1
 	since  time.Duration
 	end    context.CancelCauseFunc // ends the context of what runs; nil if that is the caller's
+	holder netip.Addr              // whose share this is a part of; the zero Addr for what is not arriving
 	tenant *tenant                 // who has paid for it; nil for what did not wait
 	paid   time.Duration
 }
@@ -92,13 +99,15 @@ func New(name string, limits Limits, options Options) (*Queue, error) {
 		return nil, fmt.Errorf("queue %q: Limits.MaxWait is %v: want 0 (no bound of its own) or more", name, limits.MaxWait)
 	case limits.Tenants < 0 || limits.Tenants > MaxTenants:
 		return nil, fmt.Errorf("queue %q: Limits.Tenants is %d: want up to %d, or 0 for that many", name, limits.Tenants, MaxTenants)
+	case limits.PerClient < -1:
+		return nil, fmt.Errorf("queue %q: Limits.PerClient is %d: want 1 or more, 0 for half of the workers, or -1 for no bound", name, limits.PerClient)
 	}
 	if limits.Tenants == 0 {
 		limits.Tenants = MaxTenants
 	}
 	q := &Queue{
 		name: name, limits: limits, onError: options.OnError, dark: options.Dark,
-		clock: options.Clock, done: make(chan struct{}),
+		clock: options.Clock, done: make(chan struct{}), shares: newShares(limits),
 	}
 	if q.clock == nil {
 		q.clock = clock.Real()

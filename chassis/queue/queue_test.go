@@ -113,6 +113,7 @@ func TestLimitsWithoutABoundAreRefused(t *testing.T) {
 		{"q", queue.Limits{Workers: 1, Capacity: -1}, `queue "q": Limits.Capacity is -1: say how much may wait, 1 or more`},
 		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: -1}, `queue "q": Limits.Tenants is -1: want up to 4096, or 0 for that many`},
 		{"q", queue.Limits{Workers: 1, Capacity: 1, Tenants: 4097}, `queue "q": Limits.Tenants is 4097: want up to 4096, or 0 for that many`},
+		{"q", queue.Limits{Workers: 1, Capacity: 1, PerClient: -2}, `queue "q": Limits.PerClient is -2: want 1 or more, 0 for half of the workers, or -1 for no bound`},
 		{"q", queue.Limits{Workers: 1, Capacity: 1, MaxWait: -1}, `queue "q": Limits.MaxWait is -1ns: want 0 (no bound of its own) or more`},
 	} {
 		if q, err := queue.New(c.name, c.l, queue.Options{}); q != nil || err == nil || err.Error() != c.want {

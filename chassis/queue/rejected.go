@@ -10,8 +10,8 @@ import (
 // Reason is why work was not done.
 type Reason int
 
-// The reasons. Full, Shed, Deadline and MaxWait mean overload and TenantQuota a tenant's own, for
-// which [Rejected].RetryAfter says when to try again; Draining sends the caller elsewhere; the
+// The reasons. Full, Shed, Deadline and MaxWait mean overload, TenantQuota a tenant's own and
+// ClientShare a client's, for which [Rejected].RetryAfter says when to try again; Draining sends the caller elsewhere; the
 // others are the caller's own doing.
 const (
 	Full        Reason = iota // no place to wait in
@@ -22,6 +22,7 @@ const (
 	Draining                  // the queue is closed
 	Shed                      // more critical work took its place
 	TenantQuota               // the queue is full and others of its class have fewer places than its tenant
+	ClientShare               // its client holds Limits.PerClient workers with work that is still arriving
 	reasons                   // how many there are
 )
 
@@ -44,6 +45,8 @@ func (r Reason) String() string {
 		return "shed"
 	case TenantQuota:
 		return "tenant_quota"
+	case ClientShare:
+		return "client_share"
 	}
 	return fmt.Sprintf("Reason(%d)", int(r))
 }
@@ -67,6 +70,8 @@ func (r Reason) sentence() string {
 		return "more critical work took its place"
 	case TenantQuota:
 		return "its tenant has more than its share of the places"
+	case ClientShare:
+		return "its client holds its share of the workers with what is still arriving"
 	}
 	return r.String()
 }
@@ -117,7 +122,7 @@ func (q *Queue) reject(rank int, why Reason, cause error) error {
 	q.counts.rejected[rank][why]++
 	r := &Rejected{Queue: q.name, Reason: why, cause: cause}
 	switch why {
-	case Full, Deadline, MaxWait, Shed, TenantQuota:
+	case Full, Deadline, MaxWait, Shed, TenantQuota, ClientShare:
 		r.RetryAfter = max(q.wait(q.waiting()), minRetry)
 	}
 	return r

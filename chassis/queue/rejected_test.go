@@ -22,6 +22,7 @@ func TestReasonsHaveNamesAndSentences(t *testing.T) {
 		queue.Draining:    {"draining", "the queue is closed"},
 		queue.Shed:        {"shed", "more critical work took its place"},
 		queue.TenantQuota: {"tenant_quota", "its tenant has more than its share of the places"},
+		queue.ClientShare: {"client_share", "its client holds its share of the workers with what is still arriving"},
 		99:                {"Reason(99)", "Reason(99)"},
 	} {
 		if r.String() != want[0] {

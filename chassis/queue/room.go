@@ -82,6 +82,8 @@ func (q *Queue) pass(n newcomer, ended error) Admission {
 	switch ahead := q.inFlight() - q.unseen + q.waiting() - q.limits.Workers; {
 	case ended != nil:
 		would = atTheDoor(ended)
+	case q.shares.over(n.holder):
+		would = ClientShare
 	case ahead >= q.limits.Capacity:
 		would = Full
 	case ahead >= 0 && q.hopeless(ahead, n.since, n.deadline):
@@ -95,6 +97,8 @@ func (q *Queue) pass(n newcomer, ended error) Admission {
 		q.counts.wouldReject[n.rank][would]++
 		q.workers[a.worker].unseen = true
 		q.unseen++
+	} else {
+		q.hold(a.worker, n.holder)
 	}
 	return a
 }
