@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -519,9 +520,9 @@ func TestAnOutageOf24HoursDrainsInOrder(t *testing.T) {
 		defer s.Close()
 		up := time.Now().Add(24 * time.Hour)
 		var got, want []string
-		calls := 0
+		var calls atomic.Int64
 		stop := pumped(t, s, spool.PumpConfig{Batch: 10}, func(_ context.Context, rs []spool.Record) []error {
-			calls++
+			calls.Add(1)
 			errs := make([]error, len(rs))
 			for i, r := range rs {
 				if time.Now().Before(up) {
@@ -539,7 +540,7 @@ func TestAnOutageOf24HoursDrainsInOrder(t *testing.T) {
 			time.Sleep(30 * time.Minute)
 		}
 		synctest.Wait()
-		during := calls
+		during := calls.Load()
 		time.Sleep(10 * time.Minute)
 		stop()
 		if !slices.Equal(got, want) {
