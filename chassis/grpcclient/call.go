@@ -112,16 +112,26 @@ func outcome(ctx context.Context, err error, a *attempt) retry.Outcome {
 	return retry.Rejected
 }
 
-// carry sends the id and the trace of the request being served on.
+// carry sends the id and the trace of the request being served on, unless the caller has set them: of two
+// values, each service would take another one.
 func (c *caller) carry(ctx context.Context) context.Context {
 	info := request.From(ctx)
 	if info == nil || info.ID == "" {
 		return ctx
 	}
-	if info.Trace.IsZero() {
-		return metadata.AppendToOutgoingContext(ctx, "x-request-id", info.ID)
+	set, _ := metadata.FromOutgoingContext(ctx)
+	var add [4]string
+	n := 0
+	if len(set["x-request-id"]) == 0 {
+		n += copy(add[n:], []string{"x-request-id", info.ID})
 	}
-	return metadata.AppendToOutgoingContext(ctx, "x-request-id", info.ID, "traceparent", info.Trace.Child(c.rand).Header())
+	if len(set["traceparent"]) == 0 && !info.Trace.IsZero() {
+		n += copy(add[n:], []string{"traceparent", info.Trace.Child(c.rand).Header()})
+	}
+	if n == 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, add[:n]...)
 }
 
 func (c *caller) stats() kpi.ClientStats { return kpi.ClientStats(c.policy.Stats()) }

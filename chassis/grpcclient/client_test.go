@@ -207,7 +207,7 @@ func TestTheRequestsIDAndTraceAreSentOn(t *testing.T) {
 		got <- md
 		return ss.SendMsg(wrapperspb.String(""))
 	})
-	trace := request.NewTrace(rand.Reader)
+	trace, other := request.NewTrace(rand.Reader), request.NewTrace(rand.Reader)
 	for name, c := range map[string]struct {
 		info *request.Info
 		id   string
@@ -217,8 +217,17 @@ func TestTheRequestsIDAndTraceAreSentOn(t *testing.T) {
 		"a request without":      {&request.Info{ID: "order-17"}, "order-17", ""},
 		"background work":        {&request.Info{}, "", ""},
 		"no request":             {nil, "", ""},
+		"both set by the caller": {&request.Info{ID: "order-17", Trace: trace}, "mine", other.Header()[3:35]},
+		"the id set":             {&request.Info{ID: "order-17", Trace: trace}, "mine", trace.Header()[3:35]},
+		"the trace set":          {&request.Info{ID: "order-17", Trace: trace}, "order-17", other.Header()[3:35]},
 	} {
 		ctx := t.Context()
+		if strings.Contains(name, "both set") || strings.Contains(name, "id set") {
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", "mine")
+		}
+		if strings.Contains(name, "both set") || strings.Contains(name, "trace set") {
+			ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", other.Header())
+		}
 		if c.info != nil {
 			ctx = request.With(ctx, c.info)
 		}
