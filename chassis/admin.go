@@ -58,7 +58,7 @@ func (s *Service) openAdmin() error {
 			s.log.Warn("nothing is recorded", zap.Error(err))
 		}
 	}
-	door := &door{s, guard, s.metrics.Listener(adminName), cfg.Token}
+	door := &door{s, guard, s.metrics.Listener(adminName), cfg.Token, told{}}
 	a := &admin{service: s, listener: l, done: make(chan struct{})}
 	a.server = drain.New(&http.Server{
 		Handler:           door.requireAccess(s.adminHandler(door.requireToken)),

@@ -3,6 +3,8 @@ package chassis
 import (
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,12 +16,41 @@ import (
 )
 
 // door lets operators in by the admin listener. Whom it refuses is counted, and logged as a refusal of
-// the other listeners is; what it answers otherwise has no access line.
+// the other listeners is; what it answers otherwise has no access line. The application log tells of ten
+// refusals a second, and then how many it was silent of.
 type door struct {
 	service *Service
 	guard   *acl.Guard
 	counts  *kpi.Listener
 	token   config.Secret
+	told    told
+}
+
+// told bounds what the application log tells of refusals: whoever is refused can ask as often as they like.
+type told struct {
+	mu     sync.Mutex
+	second time.Time // that is counted
+	lines  int       // in it
+	silent int       // refusals that nothing was told of since the last line
+}
+
+// mostTold is how many refusals a second the log tells of, and mostPath how many bytes of a path.
+const mostTold, mostPath = 10, 256
+
+// may reports whether one more may be told of now, and if so of how many nothing was since the last.
+func (t *told) may(now time.Time) (silent int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.second) >= time.Second || now.Before(t.second) { // which a clock that was set back is
+		t.second, t.lines = now, 0
+	}
+	if t.lines == mostTold {
+		t.silent++
+		return 0, false
+	}
+	t.lines++
+	silent, t.silent = t.silent, 0
+	return silent, true
 }
 
 // requireAccess refuses callers that the guard does not let in.
@@ -74,7 +105,11 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, status int, why, t
 		rec.Local = localAddr(r)
 	}
 	_ = d.check(r, &rec)
-	s.log.Named(adminName).Info("refused", zap.Stringer("client", rec.Client), zap.String("reason", why), zap.Int("status", status), zap.String("path", r.URL.Path))
+	if silent, ok := d.told.may(rec.Start); ok {
+		path := r.URL.Path
+		s.log.Named(adminName).Info("refused", zap.Stringer("client", rec.Client), zap.String("reason", why), zap.Int("status", status),
+			zap.String("path", path[:min(len(path), mostPath)]), zap.Int("silent", silent))
+	}
 	if !s.logs.traffic || !s.logSent(r.Context(), rec) {
 		s.LogAccess(&rec)
 	}

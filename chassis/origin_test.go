@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
@@ -184,6 +186,27 @@ func TestWhomTheAdminListenerRefusesIsCountedAndLogged(t *testing.T) {
 	if len(lines) != len(want) || len(told) != 3 || told[0]["client"] != "192.0.2.66" || told[1]["reason"] != "no token" {
 		t.Errorf("%d lines, told of %v", len(lines), told)
 	}
+}
+
+func TestTheLogDoesNotTellOfEachOfManyRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, options{pipes: true, settings: func(s *chassis.Settings) { s.Admin.Token = keys.NewSecret("sesame") }}, serve(http.NotFoundHandler()))
+		for range 25 {
+			if a := h.admin("/debug/pprof/" + strings.Repeat("x", 1000)); a.StatusCode != 401 {
+				t.Fatal(a.StatusCode)
+			}
+		}
+		told := h.logged("refused")
+		if len(told) != 10 || len(told[0]["path"].(string)) != 256 {
+			t.Errorf("told %d times: %v", len(told), told[0])
+		}
+		time.Sleep(time.Second) // virtual
+		h.admin("/metrics")
+		if told = h.logged("refused"); len(told) != 11 || fmt.Sprint(told[10]["silent"]) != "15" {
+			t.Errorf("then told %v", told[len(told)-1])
+		}
+		h.wantMetric(26, "requests_refused_total", "listener", "admin", "reason", kpi.Other)
+	})
 }
 
 func TestTheAdminListenerReadsThePROXYHeaderOfItsConnections(t *testing.T) {
