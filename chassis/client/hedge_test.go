@@ -3,12 +3,17 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-754044b3/roadworthy/chassis/client"
 	"github.com/seed-754044b3/roadworthy/chassis/retry"
@@ -124,4 +129,54 @@ func TestWhoLeavesEndsBothAttempts(t *testing.T) {
 			t.Errorf("%+v, %d attempts ended", a, len(left))
 		}
 	})
+}
+
+// A panic where the transport finds its way is one of whoever calls, with and without another attempt.
+func TestAPanicOfAnAttemptReachesWhoeverCalls(t *testing.T) {
+	for name, c := range map[string]struct {
+		hedge  time.Duration
+		panics int // which attempt
+		want   string
+	}{
+		"without a hedge":      {0, 1, "lost"},
+		"of the first attempt": {time.Second, 1, "lost"},
+		"of the second":        {20 * time.Millisecond, 2, "lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				left := make(chan string, 2)
+				l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+				srv := &http.Server{Handler: after(time.Hour, left, "the other", says(200))}
+				go func() { _ = srv.Serve(l) }()
+				defer srv.Close()
+				s := &service{rand: zeros{}, registry: prometheus.NewRegistry()}
+				defer s.close(t)
+				asked := 0
+				games, err := client.New(s, "game", client.Config{URL: "http://game.internal", Retry: retry.Config{Hedge: c.hedge}}, func(tr *http.Transport) {
+					tr.DialContext = l.dial
+					tr.Proxy = func(*http.Request) (*url.URL, error) {
+						if asked++; asked == c.panics {
+							panic("lost")
+						}
+						return nil, nil
+					}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var v any
+				func() {
+					defer func() { v = recover() }()
+					_, _ = games.Do(req(t.Context(), t, "GET", "/", nil))
+				}()
+				if !strings.Contains(fmt.Sprint(v), c.want) {
+					t.Errorf("panicked with %v", v)
+				}
+				synctest.Wait()
+				if c.panics == 2 && len(left) != 1 {
+					t.Error("the other attempt goes on")
+				}
+			})
+		})
+	}
 }

@@ -5,6 +5,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-754044b3/roadworthy/chassis/retry"
 )
 
 // hedgeable is reply as what a race needs, nil when there is to be none.
@@ -27,11 +29,14 @@ type entrant struct {
 	attempt
 	reply proto.Message
 	err   error
+	end   retry.Ending
 }
 
 // race sends the call, and once more if it was not answered for a while and the budget has room. The
 // first answer that is no refusal counts; without one, the last result. The other attempt is
-// cancelled, and has ended when race returns: whoever calls may then change req.
+// cancelled, and has ended when race returns: whoever calls may then change req. An attempt that panics, in an
+// interceptor or a codec, does so here, where whoever calls may recover from it, unless the other has answered
+// by then.
 func (cl *call) race(ctx context.Context, req any, reply proto.Message, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption) error {
 	results := make(chan entrant)
 	due := make(chan struct{})
@@ -49,10 +54,13 @@ func (cl *call) race(ctx context.Context, req any, reply proto.Message, cc *grpc
 	start := func() {
 		into := reply.ProtoReflect().New().Interface()
 		started++
-		go func() {
+		retry.Apart(func() entrant {
 			a, err := cl.attempt(ctx, req, into, cc, invoke, opts)
-			results <- entrant{a, into, err}
-		}()
+			return entrant{attempt: a, reply: into, err: err}
+		}, func(e entrant, end retry.Ending) {
+			e.end = end
+			results <- e
+		})
 	}
 	start()
 	for {
@@ -64,6 +72,7 @@ func (cl *call) race(ctx context.Context, req any, reply proto.Message, cc *grpc
 			}
 		case e := <-results:
 			ended++
+			e.end.Pass()
 			if ended < started && e.outcome.Against() {
 				continue
 			}

@@ -3,6 +3,7 @@ package grpcclient_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -154,4 +155,42 @@ func TestNoAttemptReadsTheRequestWhenTheCallHasReturned(t *testing.T) {
 		}
 		req.Value = "b"
 	})
+}
+
+// A panic of an interceptor is one of whoever calls, with and without another attempt.
+func TestAPanicOfAnAttemptReachesWhoeverCalls(t *testing.T) {
+	for name, c := range map[string]struct {
+		hedge  time.Duration
+		panics int32 // which attempt
+	}{
+		"without a hedge":      {0, 1},
+		"of the first attempt": {time.Second, 1},
+		"of the second":        {20 * time.Millisecond, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				left := make(chan string, 2)
+				var attempts atomic.Int32
+				intercept := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+					if attempts.Add(1) == c.panics {
+						panic("lost")
+					}
+					return invoke(ctx, method, req, reply, cc, opts...)
+				}
+				conn, _ := dial(t, grpcclient.Config{Retry: retry.Config{Hedge: c.hedge}}, slow(time.Hour, "the other", nil, left), grpc.WithChainUnaryInterceptor(intercept))
+				var v any
+				func() {
+					defer func() { v = recover() }()
+					_ = conn.Invoke(t.Context(), "/test.Service/Method", wrapperspb.String(""), new(wrapperspb.StringValue), grpcclient.Idempotent())
+				}()
+				if !strings.Contains(fmt.Sprint(v), "lost") {
+					t.Errorf("panicked with %v", v)
+				}
+				synctest.Wait()
+				if c.panics == 2 && len(left) != 1 {
+					t.Error("the other attempt goes on")
+				}
+			})
+		})
+	}
 }
