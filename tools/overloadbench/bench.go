@@ -78,6 +78,10 @@ type Options struct {
 	Protocols []Protocol // both
 	Loads     []float64  // multiples of the capacity: 1, 2, 5, 10
 
+	// Small is how many tenants ask for little besides while one, the hog, asks for the load: each for a twentieth of
+	// the capacity. All have clients of their own. 0 is for none.
+	Small int
+
 	Workers  int           // how much the pool does at a time: 4
 	Mean     time.Duration // how long work takes on average: 20 ms; half of it to one and a half
 	Deadline time.Duration // how long a user waits: 100 ms
@@ -134,6 +138,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("no server to measure")
 	case o.Workers < 0 || o.Mean < 0 || o.Deadline < o.Mean*5/3:
 		return fmt.Errorf("want a deadline of at least 5/3 of the mean, for a place to wait in, and at least one worker; got deadline %v, mean %v, %d workers", o.Deadline, o.Mean, o.Workers)
+	case o.Small < 0 || float64(o.Small)*smallShare >= 1:
+		return fmt.Errorf("want from 0 to %.0f small tenants, which together ask for less than the capacity; got %d", 1/smallShare-1, o.Small)
 	case slices.Max(o.Loads)*o.rate() > maxRate || slices.Min(o.Loads) <= 0:
 		return fmt.Errorf("want loads of more than 0 and at most %d requests a second, which one process can offer; got %v of %.0f", maxRate, o.Loads, o.rate())
 	}

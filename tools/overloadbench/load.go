@@ -12,6 +12,9 @@ import (
 // quiet is the load before and after, as a share of the capacity.
 const quiet = 0.7
 
+// smallShare is what a small tenant offers under overload, as a share of the capacity.
+const smallShare = 0.05
+
 // maxRate is the most that is offered, in requests a second: two processors can serve as much and offer it.
 const maxRate = 8000
 
@@ -57,7 +60,8 @@ const (
 // plan says when a run is in which span, and how much is offered.
 type plan struct {
 	before, overload, after time.Duration
-	low, high               float64 // requests a second
+	low, high               float64 // requests a second, of the first tenant
+	small                   float64 // of each of the others, under overload
 }
 
 func (p *plan) at(t time.Duration) (span, float64) {
@@ -78,14 +82,18 @@ func (p *plan) at(t time.Duration) (span, float64) {
 type books struct {
 	mu      sync.Mutex
 	tallies [spans]tally
+	small   []tally    // of each small tenant, which all belong to the overload
 	served  [spans]int // attempts of patient users that were answered in time, by when they were
 	failure error      // the first
 }
 
-func (b *books) enter(s span, o outcome, err error) {
+func (b *books) enter(s span, tenant int, o outcome, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.tallies[s][o]++
+	if tenant > 0 {
+		b.small[tenant-1][o]++
+	}
 	if o == failed && b.failure == nil {
 		b.failure = err
 	}
@@ -111,23 +119,31 @@ func timeout(err error) bool {
 }
 
 // offer has users come at random, a Poisson process, whatever becomes of those before them, and returns when
-// the plan is over and none waits. What is in the plan's future is drawn from seed alone.
-func offer(ctx context.Context, u *users, p *plan, deadline time.Duration, seed uint64, mark func(span)) (*books, error) {
+// the plan is over and none waits. The first of tenants is who there always is. What is in the plan's future is
+// drawn from seed alone.
+func offer(ctx context.Context, tenants []*users, p *plan, deadline time.Duration, seed uint64, mark func(span)) (*books, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b, random := new(books), rand.New(rand.NewPCG(seed, 0))
+	b, random := &books{small: make([]tally, len(tenants)-1)}, rand.New(rand.NewPCG(seed, 0))
 	waiting := make(chan struct{}, maxUsers)
 	var all sync.WaitGroup
 	start, now, last := time.Now(), time.Duration(0), before
-	u.served = func() {
-		s, _ := p.at(time.Since(start))
-		b.mu.Lock()
-		b.served[s]++
-		b.mu.Unlock()
+	for _, u := range tenants {
+		u.served = func() {
+			s, _ := p.at(time.Since(start))
+			b.mu.Lock()
+			b.served[s]++
+			b.mu.Unlock()
+		}
 	}
 	mark(before)
 	for {
 		s, rate := p.at(now)
+		small := 0.0
+		if s == overload {
+			small = p.small * float64(len(tenants)-1)
+		}
+		rate += small
 		now += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
 		if now >= p.before+p.overload+p.after {
 			break
@@ -140,6 +156,11 @@ func offer(ctx context.Context, u *users, p *plan, deadline time.Duration, seed 
 			mark(s)
 			last = s
 		}
+		tenant := 0
+		if s == overload && small > 0 && random.Float64() < small/rate {
+			tenant = 1 + random.IntN(len(tenants)-1)
+		}
+		u := tenants[tenant]
 		select {
 		case waiting <- struct{}{}:
 		default:
@@ -156,7 +177,7 @@ func offer(ctx context.Context, u *users, p *plan, deadline time.Duration, seed 
 				defer done()
 			}
 			err := u.ask(mine)
-			b.enter(s, judge(err, time.Since(due), deadline), err)
+			b.enter(s, tenant, judge(err, time.Since(due), deadline), err)
 		})
 	}
 	// Those who came last have until their deadline. Whoever waits longer is late.

@@ -10,6 +10,7 @@ import (
 const (
 	MinGoodput       = 0.90
 	MinRecovery      = 0.95
+	MinSmall         = 0.95      // of what small tenants ask for, beside one that asks for too much
 	MaxAmplification = 1.1       // with our client
 	MaxResident      = 128 << 20 // bytes
 	slack            = 50        // goroutines besides those of workers and places
@@ -32,6 +33,11 @@ type Result struct {
 	Amplification         float64 // requests that arrived at the server under overload ÷ those of the users
 	Recovery, Recovered   float64 // answered within the deadline ÷ requests, in the first second after the overload and the second
 
+	// Small is how many small tenants there were beside the one that overloads the server. SmallServed is answers
+	// within the deadline ÷ requests of all of them, under overload, and SmallLeast that of the one who had least.
+	Small                   int
+	SmallServed, SmallLeast float64
+
 	// Goroutines and Connections are the most at a time, found by asking every 50 ms. Beyond is the most
 	// of those goroutines that neither the idle server has nor belong to a connection; Bound is the gate.
 	Goroutines, Connections, Beyond, Bound int
@@ -53,6 +59,9 @@ func (r *Result) Check() error {
 	if r.held() && r.Recovery < MinRecovery {
 		miss("recovery", fmt.Sprintf("%.3f", r.Recovery), MinRecovery)
 	}
+	if r.starves() {
+		miss("what small tenants get of what they ask for", fmt.Sprintf("%.3f", r.SmallServed), MinSmall)
+	}
 	if r.Client == Ours && r.Amplification > MaxAmplification {
 		miss("amplification", fmt.Sprintf("%.3f", r.Amplification), MaxAmplification)
 	}
@@ -69,16 +78,27 @@ func (r *Result) Check() error {
 // under overload, are load.
 func (r *Result) held() bool { return r.Client != Defaults }
 
+// starves says whether small tenants, whose client does not go on for longer than they wait, get less than they must.
+func (r *Result) starves() bool { return r.Small > 0 && r.held() && r.SmallServed < MinSmall }
+
+// small is what small tenants get and what the least of them does, nothing when there are none.
+func (r *Result) small() string {
+	if r.Small == 0 {
+		return ""
+	}
+	return mark(r.Gated && r.Load >= 2 && r.starves(), "%.2f", r.SmallServed) + fmt.Sprintf(" (%.2f)", r.SmallLeast)
+}
+
 // WriteTable writes results as a Markdown table. Bold is what misses a gate.
 func WriteTable(w io.Writer, results []Result) error {
 	t := &table{w: w}
-	t.printf("| protocol | server | client | load | goodput | users in time | late | refused | failed | arrivals ÷ requests | 1st second after | 2nd | goroutines | connections | beyond those | RSS MiB |\n")
-	t.printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	t.printf("| protocol | server | client | load | goodput | users in time | late | refused | failed | arrivals ÷ requests | 1st second after | 2nd | small tenants (least) | goroutines | connections | beyond those | RSS MiB |\n")
+	t.printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		gated := r.Gated && r.Load >= 2
-		t.printf("| %s | %s | %s | %v× | %s | %.2f | %.0f %% | %.0f %% | %.0f %% | %s | %s | %.2f | %d | %d | %s | %s |\n",
+		t.printf("| %s | %s | %s | %v× | %s | %.2f | %.0f %% | %.0f %% | %.0f %% | %s | %s | %.2f | %s | %d | %d | %s | %s |\n",
 			r.Protocol, r.Server, r.Client, r.Load, mark(gated && r.Goodput < MinGoodput, "%.2f", r.Goodput), r.Users, 100*r.Late, 100*r.Refused, 100*r.Failed,
-			mark(gated && r.Client == Ours && r.Amplification > MaxAmplification, "%.2f", r.Amplification), mark(gated && r.held() && r.Recovery < MinRecovery, "%.2f", r.Recovery), r.Recovered,
+			mark(gated && r.Client == Ours && r.Amplification > MaxAmplification, "%.2f", r.Amplification), mark(gated && r.held() && r.Recovery < MinRecovery, "%.2f", r.Recovery), r.Recovered, r.small(),
 			r.Goroutines, r.Connections, mark(gated && r.Beyond > r.Bound, "%d", r.Beyond), mark(gated && r.Resident > MaxResident, "%.0f", float64(r.Resident)/(1<<20)))
 	}
 	return t.err

@@ -56,13 +56,17 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 	if err != nil {
 		return r, err
 	}
-	u, err := newUsers(p, c, server.addr, o.Deadline)
-	if err != nil {
-		return r, err
+	var tenants []*users
+	for i := range 1 + o.Small {
+		u, err := newUsers(p, c, server.addr, fmt.Sprint("tenant-", i), o.Deadline)
+		if err != nil {
+			return r, err
+		}
+		defer u.close()
+		tenants = append(tenants, u)
 	}
-	defer u.close()
 	w := watch(ctx, server, p)
-	b, err := offer(ctx, u, &plan{o.Before, o.Overload, o.After, quiet * o.rate(), load * o.rate()}, o.Deadline, o.Seed, w.mark)
+	b, err := offer(ctx, tenants, &plan{o.Before, o.Overload, o.After, quiet * o.rate(), load * o.rate(), smallShare * o.rate()}, o.Deadline, o.Seed, w.mark)
 	w.stop()
 	if err = errors.Join(err, w.err); err != nil {
 		return r, err
@@ -73,7 +77,7 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 	}
 	during := b.tallies[overload]
 	requests, answers := float64(max(during.sum(), 1)), during[good]
-	if u.patient {
+	if c == Defaults {
 		answers = b.served[overload]
 	}
 	could := o.rate() * o.Overload.Seconds()
@@ -85,6 +89,17 @@ func measure(ctx context.Context, o *Options, s Server, p Protocol, c Client, lo
 		Recovery:      b.tallies[firstSecond].share(), Recovered: b.tallies[secondSecond].share(),
 		Goroutines: w.goroutines, Connections: w.connections, Beyond: max(0, w.beyond-idle.Goroutines), Bound: o.Workers + o.capacity() + slack,
 		Resident: resident,
+	}
+	if r.Small = o.Small; r.Small > 0 {
+		var all tally
+		r.SmallLeast = 1
+		for _, t := range b.small {
+			for i, n := range t {
+				all[i] += n
+			}
+			r.SmallLeast = min(r.SmallLeast, t.share())
+		}
+		r.SmallServed = all.share()
 	}
 	if b.failure != nil {
 		r.Failure = b.failure.Error()

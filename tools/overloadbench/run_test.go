@@ -69,6 +69,37 @@ func holds(r overloadbench.Result) error {
 	return nil
 }
 
+// Beside one that asks for three times what there is, as long as it does.
+func TestSmallTenantsAreServedBesideAHog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	for _, p := range overloadbench.Protocols() {
+		var err error
+		for range tries {
+			results, failed := overloadbench.Run(t.Context(), overloadbench.Options{
+				Servers: overloadbench.Servers(programs(t))[:1], Clients: []overloadbench.Client{overloadbench.None}, Protocols: []overloadbench.Protocol{p}, Loads: []float64{3},
+				Small: 8, Workers: 2, Mean: 40 * time.Millisecond, Deadline: 400 * time.Millisecond,
+				Before: 300 * time.Millisecond, Overload: 3 * time.Second,
+			})
+			if failed != nil || len(results) != 1 {
+				t.Fatalf("%d results, %v", len(results), failed)
+			}
+			r := results[0]
+			t.Logf("%+v", r)
+			if err = nil; r.Small != 8 || r.SmallServed < 0.9 || r.SmallLeast > r.SmallServed || r.Goodput < leastGoodput {
+				err = fmt.Errorf("%d small tenants get %.2f of what they ask for, the least %.2f; goodput %.2f", r.Small, r.SmallServed, r.SmallLeast, r.Goodput)
+			}
+			if err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("%s, %d times: %v", p, tries, err)
+		}
+	}
+}
+
 func TestEveryClientAsks(t *testing.T) {
 	results, err := overloadbench.Run(t.Context(), overloadbench.Options{
 		Servers: overloadbench.Servers(programs(t))[:1], Clients: []overloadbench.Client{overloadbench.None, overloadbench.Defaults}, Loads: []float64{3},
@@ -110,6 +141,7 @@ func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
 		"no server":                     {t.Context(), overloadbench.Options{}, "no server to measure"},
 		"no place to wait in":           {t.Context(), overloadbench.Options{Servers: server("mute"), Deadline: 30 * time.Millisecond}, "want a deadline of at least 5/3 of the mean"},
 		"more than can be offered":      {t.Context(), overloadbench.Options{Servers: server("mute"), Loads: []float64{1000}}, "at most 8000 requests a second"},
+		"small tenants that are not":    {t.Context(), overloadbench.Options{Servers: server("mute"), Small: 20}, "want from 0 to 19 small tenants"},
 		"a client there is not":         {t.Context(), overloadbench.Options{Servers: server("mute"), Clients: []overloadbench.Client{"curl"}}, `no client "curl"`},
 		"a protocol there is not":       {t.Context(), overloadbench.Options{Servers: server("mute"), Protocols: []overloadbench.Protocol{"h3"}}, `no protocol "h3"`},
 		"a server that ends":            {t.Context(), overloadbench.Options{Servers: server("mute")}, "it has ended; it printed: mute serves nothing"},

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
@@ -33,6 +34,7 @@ const maxConns = 4000
 
 // users are many callers in one process, that share a client as the requests of a service do.
 type users struct {
+	tenant string // on whose behalf they ask
 	// patient users wait for as long as their client tries. Of others the context ends with the deadline.
 	patient bool
 	ask     func(context.Context) error // nil, errRefused, or what else went wrong
@@ -42,9 +44,9 @@ type users struct {
 	close  func()
 }
 
-// newUsers makes users of a client for the server at addr.
-func newUsers(p Protocol, c Client, addr string, deadline time.Duration) (*users, error) {
-	u := &users{patient: c == Defaults}
+// newUsers makes users of a client for the server at addr. They ask on behalf of tenant.
+func newUsers(p Protocol, c Client, addr, tenant string, deadline time.Duration) (*users, error) {
+	u := &users{tenant: tenant, patient: c == Defaults}
 	var err error
 	if p == HTTP {
 		err = u.http(c, addr, deadline)
@@ -87,6 +89,7 @@ func (u *users) http(c Client, addr string, deadline time.Duration) error {
 		if err != nil {
 			return err
 		}
+		req.Header.Set(work.Tenant, u.tenant)
 		resp, err := do(req)
 		if held := new(retry.Throttled); errors.As(err, &held) {
 			return errRefused
@@ -160,7 +163,7 @@ func (u *users) grpc(c Client, addr string, deadline time.Duration) error {
 		_ = conn.Close() // ours is closed already
 	}
 	u.ask = func(ctx context.Context) error {
-		err := conn.Invoke(ctx, work.Method, new(emptypb.Empty), new(emptypb.Empty), calls...)
+		err := conn.Invoke(metadata.AppendToOutgoingContext(ctx, work.Tenant, u.tenant), work.Method, new(emptypb.Empty), new(emptypb.Empty), calls...)
 		switch status.Code(err) {
 		case codes.Unavailable, codes.ResourceExhausted:
 			return errRefused

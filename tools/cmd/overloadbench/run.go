@@ -40,6 +40,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	fs.StringVar(&o.clients, "clients", "", "none, defaults and ours, with commas between (default all; ours asks the server on the chassis only)")
 	fs.StringVar(&o.protocols, "protocols", "", "http and grpc, with commas between (default both)")
 	fs.StringVar(&o.loads, "loads", "", "multiples of the capacity, with commas between (default 1,2,5,10)")
+	fs.IntVar(&o.bench.Small, "small", 0, "how many small tenants ask for a twentieth of the capacity each beside the one that asks for the load")
 	fs.IntVar(&o.bench.Workers, "workers", 0, "how much a server can do at a time (default 4)")
 	fs.DurationVar(&o.bench.Mean, "mean", 0, "how long work takes on average (default 20ms)")
 	fs.DurationVar(&o.bench.Deadline, "deadline", 0, "how long users wait (default 100ms)")

@@ -8,9 +8,11 @@ package target
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
@@ -45,6 +47,7 @@ var Spec = chassis.Spec[Config]{
 func setup(_ context.Context, s *chassis.Service, cfg Config) error {
 	pool := work.New(cfg.Workers, cfg.Mean)
 	r := chassis.NewRouter()
+	r.Tenant(func(r *http.Request) string { return r.Header.Get(work.Tenant) })
 	r.Handle("GET "+work.Path, func(_ http.ResponseWriter, r *http.Request) error { return pool.Do(r.Context()) }, chassis.Timeout(cfg.Deadline))
 	if err := s.HTTP("http", cfg.HTTP, r); err != nil {
 		return err
@@ -54,7 +57,9 @@ func setup(_ context.Context, s *chassis.Service, cfg Config) error {
 	if err := s.HTTP("debug", cfg.Debug, debug); err != nil {
 		return err
 	}
-	return grpcserver.Serve(s, "grpc", cfg.GRPC, func(r grpc.ServiceRegistrar) { work.Register(r, pool.Do) })
+	return grpcserver.Serve(s, "grpc", cfg.GRPC, func(r grpc.ServiceRegistrar) { work.Register(r, pool.Do) }, grpcserver.Tenant(func(ctx context.Context) string {
+		return strings.Join(metadata.ValueFromIncomingContext(ctx, work.Tenant), "")
+	}))
 }
 
 // counts are what the metrics of the service say of the two listeners.

@@ -45,6 +45,9 @@ const Path = "/work"
 // Method is the full name of the gRPC method. It takes and answers google.protobuf.Empty.
 const Method = "/overload.Work/Do"
 
+// Tenant is the header, and the metadata, that says on whose behalf a request is.
+const Tenant = "x-tenant"
+
 // Register serves Method on r. The service is described by hand: generated code would be more than it is.
 func Register(r grpc.ServiceRegistrar, do func(context.Context) error) {
 	unary := func(ctx context.Context, in any) (any, error) { return in, do(ctx) }
