@@ -50,8 +50,8 @@
 // most what the same formula says of the last second. While the overload lasts the two agree; when
 // it is over, the client is back in a second, and after an outage, in which it sends about one
 // request a second, in as many seconds as its rate has binary digits. When the load drops instead,
-// that is seen sooner: nothing is held back while requests come, going by the last 25 ms, at a rate
-// of at most K × the accepts of the last second. And a client that had fewer
+// that is seen sooner: nothing is held back while requests come, going by the last 4, 16 or 64 of them, at a
+// rate of at most K × the accepts of the last second. And a client that had fewer
 // than ten requests in the last second holds nothing back: one refusal must not fail the next
 // request of a client that hardly sends any, and it is not the one that overloads a service.
 //

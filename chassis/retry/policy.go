@@ -94,7 +94,7 @@ type Policy struct {
 	budget window // others: attempts paid from it
 	long   window // others: accepts
 	short  window
-	latest window // requests only, when they come
+	latest arrivals
 	stats  Stats
 	ended  [outcomes]uint64
 }
@@ -106,8 +106,7 @@ func New(name string, cfg Config, c clock.Clock, rand io.Reader) *Policy {
 	return &Policy{
 		name: name, cfg: cfg, clock: c, rand: rand, epoch: c.Now(),
 		budget: newWindow(budgetSpan+time.Second, 11), // no less than the span
-		long:   newWindow(2*time.Minute, 24), short: newWindow(time.Second, 4),
-		latest: newWindow(latestSpan, 4),
+		long:   newWindow(2*time.Minute, 24), short: newWindow(time.Second, 20),
 	}
 }
 
@@ -116,9 +115,6 @@ func (p *Policy) now() time.Duration { return p.clock.Now().Sub(p.epoch) }
 
 // budgetSpan is over which time the budget is a share of the requests.
 const budgetSpan = 10 * time.Second
-
-// latestSpan is over which time it is seen that requests have become few.
-const latestSpan = 25 * time.Millisecond
 
 // Hedge is [Config].Hedge.
 func (p *Policy) Hedge() time.Duration { return p.cfg.Hedge }
@@ -235,7 +231,7 @@ func (p *Policy) pay(what *uint64) bool {
 
 // hold decides whether the throttle holds an attempt back, and counts it if so. p.mu is held.
 func (p *Policy) hold(now time.Duration) (bool, float64) {
-	p.latest.add(now, counts{requests: 1})
+	p.latest.add(now)
 	probability := p.probability(now)
 	if probability == 0 || p.random() >= probability {
 		return false, probability
@@ -254,7 +250,7 @@ func (p *Policy) probability(now time.Duration) float64 {
 		return 0
 	}
 	// All of them could go, and it would be no more than the formula lets through under overload.
-	if rate := p.latest.total(now).requests * uint64(time.Second/latestSpan); float64(rate) <= p.cfg.Throttle*float64(last.others) {
+	if p.latest.within(p.cfg.Throttle * float64(last.others)) {
 		return 0
 	}
 	return min(p.rejection(p.long.total(now)), p.rejection(last))

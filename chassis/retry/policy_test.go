@@ -382,6 +382,58 @@ func TestWhenLessIsOfferedThanIsAcceptedNothingIsHeldBackAnyMore(t *testing.T) {
 	}
 }
 
+// Requests that come at random, as those of many users do, are not taken for an overload because some of them come
+// close together, whether there are many or few. Of what comes in the first second after one, so much is held back.
+func TestChanceDoesNotLookLikeOverload(t *testing.T) {
+	for _, c := range []struct {
+		during, accepted, after float64 // requests a second
+		most                    float64
+	}{
+		{2000, 195, 140, 0.025}, // ten times what can be accepted
+		{600, 120, 140, 0.03},   // a hog, who was left with little
+		{480, 160, 140, 0.015},
+		{20000, 1950, 1400, 0.005},
+		{200, 19.5, 14, 0.2}, // one of 14 is 0.07
+	} {
+		came, held := 0, 0
+		for seed := range uint64(40) {
+			v := clock.NewVirtual(epoch)
+			random := mathrand.New(mathrand.NewPCG(seed, 1))
+			p := retry.New("game", retry.Config{}, v, mathrand.NewChaCha8([32]byte{byte(seed)}))
+			const quiet, overload = time.Second, 3 * time.Second
+			room, over := 0.0, epoch.Add(quiet+overload)
+			for now := v.Now(); now.Before(over.Add(time.Second)); now = v.Now() {
+				rate, accepts := c.during, c.accepted
+				if now.Before(epoch.Add(quiet)) || !now.Before(over) {
+					rate, accepts = c.after, 10*c.after
+				}
+				if !now.Before(over) {
+					came++
+				}
+				gap := random.ExpFloat64() / rate
+				r, err := p.Begin()
+				switch {
+				case err != nil && now.Before(over):
+				case err != nil:
+					held++
+				case room >= 1:
+					room--
+					r.Attempted(retry.Accepted)
+				default:
+					r.Attempted(retry.Rejected)
+				}
+				room = min(room+gap*accepts, 12) // places in a queue
+				v.Advance(time.Duration(gap * float64(time.Second)))
+			}
+		}
+		share := float64(held) / float64(came)
+		t.Logf("after %v requests a second, of which %v are accepted, %.3f of %v a second are held back", c.during, c.accepted, share, c.after)
+		if share > c.most {
+			t.Errorf("%.3f of %v requests a second are held back after the overload, want %v at most", share, c.after, c.most)
+		}
+	}
+}
+
 func TestAfterAnOutageTheClientIsBackInSeconds(t *testing.T) {
 	c := clock.NewVirtual(epoch)
 	p := retry.New("game", retry.Config{}, c, mathrand.NewChaCha8([32]byte{3}))
