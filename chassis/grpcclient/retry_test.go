@@ -310,6 +310,7 @@ func TestHowACallEndedIsCounted(t *testing.T) {
 				if got := s.counts(t); !strings.HasPrefix(got, `attempts_total{outcome="`+want+`"} 1`+"\n") {
 					t.Errorf("want %s (stream: %v), counted\n%s", want, open, got)
 				}
+				time.Sleep(2 * time.Second) // virtual: the server's part ends as well
 			}
 		})
 	}
