@@ -22,16 +22,16 @@ type doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// refuse has a client send 100 requests a second for ten seconds to a service that refuses them all,
-// and returns what they were multiplied by.
-func refuse(t *testing.T, method string, build func(*http.Transport) (doer, func())) float64 {
+// refuse has a client send 100 requests a second for ten seconds to a service that refuses them all with
+// status, and returns what they were multiplied by.
+func refuse(t *testing.T, method string, status int, build func(*http.Transport) (doer, func())) float64 {
 	var factor float64
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		var arrived atomic.Int64
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			arrived.Add(1)
-			w.WriteHeader(http.StatusServiceUnavailable)
+			w.WriteHeader(status)
 		})}
 		go func() { _ = srv.Serve(l) }()
 		c, end := build(&http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 1000})
@@ -88,10 +88,27 @@ func TestAServiceThatRefusesAllIsNotSentMoreThanThereIs(t *testing.T) {
 		{"ours, PUT", "PUT", ours(retry.Config{}), 0, 1.1},
 		{"ours, PUT, no throttle", "PUT", ours(retry.Config{Throttle: -1}), 1.1, 1.1},
 	} {
-		factor := refuse(t, c.method, c.build)
+		factor := refuse(t, c.method, http.StatusServiceUnavailable, c.build)
 		t.Logf("%-34s %.3f requests arrive for each", c.name, factor)
 		if factor < c.least || factor > c.most {
 			t.Errorf("%s: %v, want %v to %v", c.name, factor, c.least, c.most)
+		}
+	}
+}
+
+// A caller over its quota is held back as under overload, and sends nothing again; without the throttle it
+// sends what it has.
+func TestACallerOverItsQuotaSlowsDown(t *testing.T) {
+	for name, c := range map[string]struct {
+		throttle    float64
+		least, most float64
+	}{"by default": {0, 0, 0.05}, "without a throttle": {-1, 1, 1}} {
+		factor := refuse(t, http.MethodPut, http.StatusTooManyRequests, func(tr *http.Transport) (doer, func()) {
+			games, s := connect(t, client.Config{Retry: retry.Config{Throttle: c.throttle}}, tr.DialContext)
+			return games, func() { s.close(t) }
+		})
+		if factor < c.least || factor > c.most {
+			t.Errorf("%s: %v requests arrive for each, want %v to %v", name, factor, c.least, c.most)
 		}
 	}
 }

@@ -286,6 +286,15 @@ func TestWhatIsHeldBackIsAnErrorOfItsOwn(t *testing.T) {
 	})
 }
 
+// overQuota is what a service says to a caller that asks for more than its share, and when to ask again.
+func overQuota() error {
+	st, err := status.New(codes.ResourceExhausted, "more than your share").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
+	if err != nil {
+		panic(err)
+	}
+	return st.Err()
+}
+
 func TestHowACallEndedIsCounted(t *testing.T) {
 	for want, c := range map[string]struct {
 		says func(grpc.ServerStream) error
@@ -294,6 +303,7 @@ func TestHowACallEndedIsCounted(t *testing.T) {
 		"accepted ": {ends(status.Error(codes.ResourceExhausted, "a message too large"))},
 		"rejected":  {ends(chassisSays(failure.Overloaded))},
 		"expired":   {func(ss grpc.ServerStream) error { <-ss.Context().Done(); time.Sleep(time.Second); return nil }}, // virtual: its end comes later
+		"rejected ": {ends(overQuota())},
 		"expired ":  {ends(status.Error(codes.DeadlineExceeded, "theirs"))},
 	} {
 		synctest.Test(t, func(t *testing.T) {

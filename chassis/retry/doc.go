@@ -55,6 +55,14 @@
 // than ten requests in the last second holds nothing back: one refusal must not fail the next
 // request of a client that hardly sends any, and it is not the one that overloads a service.
 //
+// A refusal over the caller's own quota (HTTP 429, RESOURCE_EXHAUSTED with a time to wait) counts like one for
+// want of room. That chapter throttles clients just for it, when much of what they send is refused as out of quota:
+// the client that asks for more than its share is the one to slow down, and whoever answers 429 to most of what
+// it sends expects that. It holds back all that the client sends to the service: one that calls on behalf of
+// many, whose quotas the service tells apart, has a client for each or sets [Config].Throttle to -1, and leaves it to
+// the service to refuse. gRPC's own retry throttling (gRFC A6) would not slow it, as that holds back retries alone,
+// which a quota's refusals do not get here in the first place.
+//
 // Both counts are made when an attempt ends, so that requests under way are not taken for refused
 // ones. Attempts that the caller gave up, or that were not answered by its deadline, are not
 // counted: neither tells whether the service accepts.
