@@ -312,7 +312,7 @@ func TestBoundsAroundARouterHoldInIt(t *testing.T) {
 		inner.Handle("GET /in/stream", wait, chassis.Stream())
 		inner.Handle("POST /in/large", bodies, chassis.MaxBody(1<<20))
 		mounted := chassis.NewRouter()
-		mounted.Mount("/in/", inner, chassis.Timeout(5*time.Second), chassis.MaxBody(10))
+		mounted.Mount("/in/", http.HandlerFunc(inner.ServeHTTP), chassis.Timeout(5*time.Second), chassis.MaxBody(10))
 		patient := chassis.NewRouter()
 		patient.Use(func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

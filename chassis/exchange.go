@@ -166,6 +166,9 @@ func (ex *exchange) limit(r *http.Request, options *route) (*http.Request, func(
 			b.ReadCloser = http.MaxBytesReader(ex.response.ResponseWriter, r.Body, int64(size))
 		}
 		r.Body, ex.body = b, b
+		if ex.streams && !options.streams && cfg.BodyTimeout > 0 { // the stream that this route is inside of has lifted it
+			_ = http.NewResponseController(ex.response.ResponseWriter).SetReadDeadline(time.Now().Add(cfg.BodyTimeout))
+		}
 	}
 	if ex.streams = options.streams; ex.streams {
 		// The body may come at any pace as well.

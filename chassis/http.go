@@ -38,6 +38,12 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 	if err := errors.Join(cfg.Validate(), cfg.TLS.Validate(), cfg.Admission.Validate()); err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
+	router, _ := h.(*Router)
+	if router != nil {
+		if err := router.unheard(); err != nil {
+			return fmt.Errorf("listener %q: %w", name, err)
+		}
+	}
 	tlsConfig, err := s.TLS(name, cfg.TLS, "h2", "http/1.1")
 	if err != nil {
 		return fmt.Errorf("listener %q: %w", name, err)
@@ -52,7 +58,7 @@ func (s *Service) HTTP(name string, cfg HTTPConfig, h http.Handler) error {
 		return nil
 	}
 	e.exchanges.New = func() any { return new(exchange) }
-	e.router, _ = h.(*Router)
+	e.router = router
 	e.handler = e.dress(http.HandlerFunc(e.answer))
 	server := &http.Server{
 		Handler:           e,

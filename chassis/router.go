@@ -1,6 +1,8 @@
 package chassis
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -23,10 +25,15 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 // 404 or 405. Register everything before the router is served. Use [NewRouter].
 //
 // A router may stand inside another handler or router; then the bounds of what is around it
-// hold as well, so that its own options can only tighten them.
+// hold as well, so that its own options can only tighten them. What an inner router says of admission and streams
+// has an effect only where the route around it is a [Stream], which leaves both to the inner one; [Service.HTTP] refuses
+// a router that was mounted in another way and says so. It sees those that were handed to [Router.Mount] as
+// they are, and not what other handlers hide.
 type Router struct {
 	mux        *http.ServeMux
 	routes     []string
+	options    []*route // of routes, in the same order
+	mounted    []mount  // routers that stand inside of this one
 	middleware []func(http.Handler) http.Handler
 	handler    http.Handler // route, with the middleware around it
 	tenant     func(*http.Request) string
@@ -111,7 +118,7 @@ func (rt *Router) Handle(pattern string, h Handler, opts ...RouteOption) {
 			ex.fail(w, r, err)
 		}
 	})
-	rt.routes = append(rt.routes, pattern)
+	rt.routes, rt.options = append(rt.routes, pattern), append(rt.options, options)
 }
 
 // Use puts middleware around everything the router answers, refusals of unknown routes
@@ -124,12 +131,45 @@ func (rt *Router) Use(middleware ...func(http.Handler) http.Handler) {
 	}
 }
 
-// Mount has an ordinary handler answer what matches pattern.
+// Mount has an ordinary handler answer what matches pattern. One that is a router is best mounted with [Stream]:
+// its routes then have the bounds of the listener each, unless they say otherwise, and are admitted one by one.
 func (rt *Router) Mount(pattern string, h http.Handler, opts ...RouteOption) {
 	rt.Handle(pattern, func(w http.ResponseWriter, r *http.Request) error {
 		h.ServeHTTP(w, r)
 		return nil
 	}, opts...)
+	if inner, ok := h.(*Router); ok {
+		rt.mounted = append(rt.mounted, mount{pattern, inner, rt.options[len(rt.options)-1]})
+	}
+}
+
+// mount is a router that stands inside of another one, and the route around it.
+type mount struct {
+	pattern string
+	inner   *Router
+	route   *route
+}
+
+// unheard says what routers inside of rt say that nobody would hear.
+func (rt *Router) unheard() error {
+	var errs []error
+	for _, m := range rt.mounted {
+		in := m.inner
+		if in.tenant != nil {
+			errs = append(errs, fmt.Errorf("the router mounted at %q has a Tenant that nobody would ask: set it on the router that the listener serves", m.pattern))
+		}
+		for i, o := range in.options {
+			switch {
+			case m.route.streams:
+			case o.streams:
+				errs = append(errs, fmt.Errorf("route %q is a Stream inside of %q, which is none: it would hold the worker of that route and be cut off at its timeout; mount the router with chassis.Stream(), which leaves both to its routes", in.routes[i], m.pattern))
+			case o.class != queue.Critical && o.queue == nil:
+				errs = append(errs, fmt.Errorf("route %q has a Class, and is admitted already as %q when that is read: give Mount the Class, or mount the router with chassis.Stream(), which leaves admission to its routes", in.routes[i], m.pattern))
+			}
+		}
+		errs = append(errs, in.unheard())
+	}
+	return errors.Join(errs...)
 }
 
 // FailurePage has f answer the failures of a router that [Service.HTTP] serves, in place of the

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -80,6 +83,94 @@ func TestARouterInARouterAnswersWithItsOwnRoutes(t *testing.T) {
 	}
 	h.wantMetric(1, "requests_total", "route", "GET /v1/x")
 	h.wantMetric(1, "requests_total", "route", "/v1/", "code", "404")
+}
+
+func TestWhatARouterInARouterSaysInVainIsRefusedAtTheStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		inner func(*chassis.Router, *queue.Queue)
+		opts  []chassis.RouteOption // of the route around it
+		want  string                // part of the error, "" for none
+	}{
+		"a tenant": {func(r *chassis.Router, _ *queue.Queue) { r.Tenant(func(*http.Request) string { return "" }) }, nil,
+			`the router mounted at "/in/" has a Tenant that nobody would ask`},
+		"a tenant in a stream": {func(r *chassis.Router, _ *queue.Queue) { r.Tenant(func(*http.Request) string { return "" }) }, []chassis.RouteOption{chassis.Stream()},
+			`has a Tenant that nobody would ask`},
+		"a class": {func(r *chassis.Router, _ *queue.Queue) {
+			r.Handle("GET /in/x", say("x"), chassis.Class(queue.Sheddable))
+		}, nil,
+			`route "GET /in/x" has a Class, and is admitted already as "/in/"`},
+		"a class in a queue of its own": {func(r *chassis.Router, q *queue.Queue) {
+			r.Handle("GET /in/x", say("x"), chassis.Class(queue.Sheddable), chassis.Admit(q))
+		}, nil, ""},
+		"a class in a stream": {func(r *chassis.Router, _ *queue.Queue) {
+			r.Handle("GET /in/x", say("x"), chassis.Class(queue.Sheddable))
+		}, []chassis.RouteOption{chassis.Stream()}, ""},
+		"a stream": {func(r *chassis.Router, _ *queue.Queue) { r.Handle("GET /in/events", say("x"), chassis.Stream()) }, nil,
+			`route "GET /in/events" is a Stream inside of "/in/", which is none`},
+		"a stream in a stream": {func(r *chassis.Router, _ *queue.Queue) { r.Handle("GET /in/events", say("x"), chassis.Stream()) }, []chassis.RouteOption{chassis.Stream()}, ""},
+		"further inside": {func(r *chassis.Router, _ *queue.Queue) {
+			innermost := chassis.NewRouter()
+			innermost.Handle("GET /in/most/events", say("x"), chassis.Stream())
+			r.Mount("/in/most/", innermost)
+		}, []chassis.RouteOption{chassis.Stream()}, `route "GET /in/most/events" is a Stream inside of "/in/most/"`},
+		"nothing of these": {func(r *chassis.Router, _ *queue.Queue) { r.Handle("GET /in/x", say("x"), chassis.Timeout(time.Second)) }, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := try(t, options{}, func(_ context.Context, s *chassis.Service, cfg conf) error {
+				inner, outer := chassis.NewRouter(), chassis.NewRouter()
+				c.inner(inner, s.Queue("store", queue.Limits{Workers: 1, Capacity: 1}))
+				outer.Mount("/in/", inner, c.opts...)
+				return s.HTTP("http", cfg.HTTP, outer)
+			})
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.stop()
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `listener "http"`) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// What such an error says to do: routes in a router that is mounted as a stream are like any others.
+func TestARouterMountedAsAStreamLeavesAdmissionToItsRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := chassis.NewRouter()
+		inner.Handle("GET /in/job", sleeps(time.Second))
+		inner.Handle("GET /in/batch", sleeps(time.Second), chassis.Class(queue.Sheddable))
+		inner.Handle("GET /in/events", sleeps(time.Hour), chassis.Stream())
+		inner.Handle("POST /in/upload", func(_ http.ResponseWriter, r *http.Request) error {
+			_, err := io.Copy(io.Discard, r.Body)
+			return err
+		})
+		outer := chassis.NewRouter()
+		outer.Mount("/in/", inner, chassis.Stream())
+		h := start(t, options{pipes: true, http: narrow()}, serve(outer))
+		events := h.ask("/in/events")
+		first := h.ask("/in/job")
+		synctest.Wait()
+		batch := h.ask("/in/batch")
+		synctest.Wait()
+		second := h.ask("/in/job")
+		if shed := <-batch; shed.problem(t).Code != 503 || shed.took != 0 {
+			t.Errorf("what matters less: %d after %v", shed.StatusCode, shed.took)
+		}
+		if a, b := <-first, <-second; a.took != time.Second || b.took != 2*time.Second {
+			t.Errorf("answered after %v and %v", a.took, b.took)
+		}
+		slow := h.upload("/in/upload", "")
+		defer slow.Close()
+		if a := <-slow.got; a.problem(t).Code != 408 || a.took < 30*time.Second || a.took > 31*time.Second {
+			t.Errorf("a body that does not come: %d after %v", a.StatusCode, a.took)
+		}
+		if a := <-events; a.StatusCode != 200 || a.took != time.Hour {
+			t.Errorf("events: %d after %v", a.StatusCode, a.took)
+		}
+	})
 }
 
 func TestMiddlewareStandsAroundEverythingInOrder(t *testing.T) {
