@@ -43,7 +43,9 @@
 //
 // A record that makes its receiver, or this process, fail each time would be tried for good. After
 // [Config.MaxTries] it is parked: it stays on disk and is counted, but is not handed out before an
-// operator requeues it ([Spool.Parked], [Spool.Requeue], [Spool.Discard]).
+// operator requeues it ([Spool.Parked], [Spool.Requeue], [Spool.Discard]). Whether a record or the receiver
+// is at fault is told by others getting through: while nothing does, the first records are tried again and
+// again, in their order, and none is parked.
 //
 // # Damage
 //

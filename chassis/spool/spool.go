@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,6 +140,7 @@ func (s *Spool) Put(ctx context.Context, r Record) error {
 	if err := r.validate(int(s.cfg.MaxRecord)); err != nil {
 		return fmt.Errorf("put into spool %s: %w", s.name, err)
 	}
+	r.Body = slices.Clone(r.Body) // when ctx ends, Put returns and the record may still be on its way to the disk
 	err := s.put(ctx, r)
 	if !errors.Is(err, errNoRoom) {
 		return err

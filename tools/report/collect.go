@@ -23,7 +23,7 @@ const (
 type Options struct {
 	// Routes is how many routes are counted one by one; 0 is 2000. Each takes 3 to 10 KiB.
 	Routes int
-	// Slowest is how many of the slowest requests are kept; 0 is 20.
+	// Slowest is how many of the slowest requests are kept; 0 is 20, and less is none.
 	Slowest int
 	// Clients is how many of the clients that ask most are shown; 0, the default, keeps none.
 	Clients int
@@ -137,7 +137,7 @@ func (c *Collector) Add(l *Layout, h *Hit) {
 	t.add(h, failed, refused)
 	if h.Taken >= 0 {
 		c.total.slow.offer(c, h, c.options.Slowest)
-		t.slow.offer(c, h, slowPerRoute)
+		t.slow.offer(c, h, min(slowPerRoute, c.options.Slowest))
 	}
 	if c.clients != nil {
 		c.clients.hit(h.Client)
@@ -223,7 +223,7 @@ func (t *traffic) reset() {
 
 // offer keeps h if it is one of the n slowest.
 func (s *slowest) offer(c *Collector, h *Hit, n int) {
-	if len(*s) == n && uint64(h.Taken) <= (*s)[0].Taken {
+	if n <= 0 || len(*s) == n && uint64(h.Taken) <= (*s)[0].Taken {
 		return
 	}
 	target := h.Target

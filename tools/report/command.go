@@ -113,8 +113,11 @@ func (q *request) report(logs []string, stdin io.Reader, now time.Time) (*Report
 	if len(logs) == 0 {
 		return nil, errors.New("no log is named: want files, folders, or - for standard input")
 	}
-	if q.Routes < 1 || q.Slowest < 0 || q.Clients < 0 || q.rows < 0 {
+	if q.Routes < 1 || q.Slowest < 0 || q.Clients < 0 || q.rows < 0 || q.bad < 0 {
 		return nil, errors.New("numbers in flags are not below 0, and -routes is 1 at least")
+	}
+	if q.Slowest == 0 {
+		q.Slowest = -1
 	}
 	if !slices.Contains(Orders(), Order(q.order)) {
 		return nil, fmt.Errorf("-sort %s: want one of time, hits, p99 and errors", q.order)

@@ -203,7 +203,7 @@ func TestManyFilesPackedOrNotAreAddedUp(t *testing.T) {
 
 func TestAFolderOfLogsWithOtherNamesIsRead(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"games.log": sample(t, "common", 10), "notes.txt": "x"} {
+	for name, text := range map[string]string{"games.log": sample(t, "common", 10), "notes.txt": "x", "games-1.log.gz.damaged": "x"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -271,6 +271,13 @@ func TestTheFormatIsFoundOutAmongThoseWithNames(t *testing.T) {
 	code, out, _ := run("", "-")
 	if code != 0 || out != "0 requests, 0 failed (0 %), 0 refused (0 %), 0 B sent\n" {
 		t.Error(code, out)
+	}
+}
+
+func TestNoSlowestRequestsAreShownWhereNoneAreWanted(t *testing.T) {
+	r := asJSON(t, sample(t, full, 100), "-format", full, "-slowest", "0", "-")
+	if len(r.Slowest) != 0 || len(r.Routes) == 0 || slices.ContainsFunc(r.Routes, func(t report.Row) bool { return len(t.Slowest) > 0 }) {
+		t.Errorf("slowest %+v, routes %+v", r.Slowest, r.Routes)
 	}
 }
 
@@ -431,6 +438,7 @@ func TestWhatIsAskedWronglyIsToldWithExitCode2(t *testing.T) {
 		{nil, "roadworthy report: no log is named: want files, folders, or - for standard input\n"},
 		{[]string{"-sort", "size", "-"}, "roadworthy report: -sort size: want one of time, hits, p99 and errors\n"},
 		{[]string{"-as", "pdf", "-"}, "roadworthy report: -as pdf: want html, text or json\n"},
+		{[]string{"-bad", "-1", "-"}, "roadworthy report: numbers in flags are not below 0, and -routes is 1 at least\n"},
 		{[]string{"-routes", "0", "-"}, "roadworthy report: numbers in flags are not below 0, and -routes is 1 at least\n"},
 		{[]string{"-zone", "Nowhere", "-"}, "roadworthy report: -zone: unknown time zone Nowhere\n"},
 		{[]string{"-from", "noon", "-"}, "roadworthy report: -from noon: want a time such as 2026-11-28, 2026-11-28T15:04, 2026-11-28T15:04:05Z, or 90m for an hour and a half ago\n"},

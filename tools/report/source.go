@@ -77,7 +77,7 @@ func isLog(name, word string, beside []os.DirEntry) bool {
 		return false
 	}
 	switch ext := filepath.Ext(name); ext {
-	case ".tmp", ".part", ".lock", ".json", ".html", ".sha256", ".swp":
+	case ".tmp", ".part", ".lock", ".json", ".html", ".sha256", ".swp", ".damaged":
 		return false
 	case ".gz", ".zst":
 		original := strings.TrimSuffix(name, ext)

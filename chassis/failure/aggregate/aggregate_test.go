@@ -320,11 +320,25 @@ func TestACallersFailuresAreCountedAndReportedToNobody(t *testing.T) {
 	})
 }
 
+func TestPathsAndMethodsThatACallerMadeUpAreNotKept(t *testing.T) {
+	a := aggregate.New(aggregate.Config{})
+	for _, f := range []*failure.Error{
+		failure.UnknownRoute.With("path", failure.Safe("/reset/hunter2")), failure.MethodNotAllowed.With("method", failure.Safe("hunter2")),
+	} {
+		a.Add(aggregate.Occurrence{Error: f, Protocol: "http", Method: "hunter2", Time: time.Now()})
+	}
+	groups := a.Groups()
+	if text := fmt.Sprintf("%+v", groups); len(groups) != 2 || strings.Contains(text, "hunter2") || groups[0].Sample.Args[0].Value != aggregate.Redacted {
+		t.Errorf("kept: %s", text)
+	}
+}
+
 func TestWhereAFailureBelongsWhenNoFrameIsKnown(t *testing.T) {
 	a := aggregate.New(aggregate.Config{})
 	for want, o := range map[string]aggregate.Occurrence{
 		"shop 1002 " + errStore.Place():                      {Error: errStore.Failure()},
 		"chassis 1 GET /baskets":                             {Error: failure.From(errors.New("x")), Protocol: "http", Method: "GET", Route: "/baskets"},
+		"chassis 504 OTHER /bulk":                            {Error: failure.DeadlineExceeded.New(), Protocol: "http", Method: "SPELL", Route: "/bulk"},
 		"chassis 1 GET /tills":                               {Error: failure.From(errors.New("x")), Protocol: "http", Method: "GET", Route: "GET /tills"},
 		"chassis 1 background work sweep":                    {Error: failure.Recovered(nil, nil), Route: "background work sweep"},
 		"chassis 1 shop.(*Till).Open github.com/a/shop/t.go": {Error: failure.Recovered("x", nil), Route: "shop.(*Till).Open github.com/a/shop/t.go"},

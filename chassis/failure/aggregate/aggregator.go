@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"reflect"
 	"runtime/debug"
@@ -192,7 +193,18 @@ func methodOf(o *Occurrence) string {
 	if o.Protocol != "http" || strings.HasPrefix(o.Route, o.Method+" ") {
 		return ""
 	}
-	return o.Method + " "
+	return knownMethod(o.Method) + " "
+}
+
+// knownMethod is the method if HTTP knows it, and OTHER if a caller made it up: it is part of what
+// failures are grouped by.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace, "":
+		return strings.Clone(method)
+	}
+	return "OTHER"
 }
 
 // admit is the group of a code and place that has none yet.
@@ -245,7 +257,7 @@ func (g *group) see(o *Occurrence) {
 // keep is a failure for later.
 func (a *Aggregator) keep(o *Occurrence) *raw {
 	r := &raw{*o}
-	r.RequestID, r.Route, r.Method = strings.Clone(o.RequestID), strings.Clone(o.Route), strings.Clone(o.Method)
+	r.RequestID, r.Route, r.Method = strings.Clone(o.RequestID), strings.Clone(o.Route), knownMethod(o.Method)
 	r.User = ""
 	if o.User != "" {
 		mac := hmac.New(sha256.New, a.cfg.Salt)
@@ -270,7 +282,7 @@ func (a *Aggregator) sampleOf(r *raw) Sample {
 	}
 	s.Message = message(f)
 	for _, arg := range f.Args() {
-		if !arg.Safe {
+		if !arg.Safe || quotes(f.Code()) {
 			arg.Value = Redacted
 		}
 		s.Args = append(s.Args, Arg{arg.Key, arg.Value})
@@ -283,6 +295,12 @@ func (a *Aggregator) sampleOf(r *raw) Sample {
 	return s
 }
 
+// quotes tells codes whose arguments are the caller's own words, a path or a method: safe to say to that
+// caller, and nothing to keep.
+func quotes(code *failure.Code) bool {
+	return code == failure.UnknownRoute || code == failure.MethodNotAllowed
+}
+
 // maxChain bounds how far a chain of errors is followed.
 const maxChain = 8
 
@@ -290,6 +308,9 @@ const maxChain = 8
 // causes. What a cause says may hold anything, but for what the runtime itself says of a panic.
 func message(f *failure.Error) string {
 	text := f.Detail()
+	if quotes(f.Code()) {
+		text = f.Code().Message()
+	}
 	cause := f.Unwrap()
 	for n := 0; cause != nil && n < maxChain; n++ {
 		if t := typeOf(cause); t != "" {
