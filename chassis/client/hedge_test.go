@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,11 +152,11 @@ func TestAPanicOfAnAttemptReachesWhoeverCalls(t *testing.T) {
 				defer srv.Close()
 				s := &service{rand: zeros{}, registry: prometheus.NewRegistry()}
 				defer s.close(t)
-				asked := 0
+				var asked atomic.Int64
 				games, err := client.New(s, "game", client.Config{URL: "http://game.internal", Retry: retry.Config{Hedge: c.hedge}}, func(tr *http.Transport) {
 					tr.DialContext = l.dial
 					tr.Proxy = func(*http.Request) (*url.URL, error) {
-						if asked++; asked == c.panics {
+						if asked.Add(1) == int64(c.panics) {
 							panic("lost")
 						}
 						return nil, nil
