@@ -244,7 +244,10 @@ func TestAnAppendOfUnknownOutcomeIsFoundOut(t *testing.T) {
 
 func TestAnUnknownOutcomeIsNotForgottenWhenTheJournalFails(t *testing.T) {
 	w := newWorld(t)
-	a, _ := w.start()
+	a, bots := w.open()
+	done := make(chan error, 1)
+	go func() { done <- a.Run(w.ctx) }()
+	wake(t, a)
 	id, tokens := w.match(a, arena.Create{})
 	w.on(&w.flaky.after, func() error {
 		w.on(&w.flaky.append, func() error { return journal.ErrFailed })
@@ -252,6 +255,12 @@ func TestAnUnknownOutcomeIsNotForgottenWhenTheJournalFails(t *testing.T) {
 	})
 	_, _, err := a.Drop(w.ctx, arena.Drop{Game: id, Token: tokens[1], Column: 3})
 	w.wantNumber("a move that is stored, without an answer, by a journal that takes no more", err, 1202)
+	if err := <-done; !errors.Is(err, journal.ErrFailed) {
+		t.Errorf("running ended with %v", err)
+	}
+	if err := errors.Join(a.Close(w.ctx), bots.Close(w.ctx)); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAJournalThatAlwaysConflictsIsGivenUp(t *testing.T) {
