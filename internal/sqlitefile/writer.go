@@ -158,19 +158,17 @@ func (w *Writer[T]) Do(ctx context.Context, task T) Outcome {
 	case <-w.closed:
 		return Closed
 	}
+	var untaken, late Outcome // of a task that was not taken yet, and of one that was
 	select {
 	case <-c.done:
 		return Done
 	case <-ctx.Done():
-		if c.state.CompareAndSwap(waiting, withdrawn) {
-			return Withdrawn
-		}
-		return Unknown
+		untaken, late = Withdrawn, Unknown
 	case <-w.closed:
-		if c.state.CompareAndSwap(waiting, withdrawn) {
-			return Closed
-		}
-		<-c.done // it was in the last group
-		return Done
+		untaken, late = Closed, Done // the last group was answered before
 	}
+	if c.state.CompareAndSwap(waiting, withdrawn) {
+		return untaken
+	}
+	return late
 }
