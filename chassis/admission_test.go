@@ -348,6 +348,31 @@ func TestACallersMistakeIsNoFailedWork(t *testing.T) {
 	}
 }
 
+func TestAServicesOwnQueueMayBeDark(t *testing.T) {
+	for dark, want := range map[bool]int{true: 200, false: 503} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, options{pipes: true}, func(_ context.Context, s *chassis.Service, c conf) error {
+				store := s.Queue("store", queue.Limits{Workers: 1, Capacity: 1}, chassis.Dark(dark))
+				r := chassis.NewRouter()
+				r.Handle("GET /job", sleeps(time.Second), chassis.Admit(store))
+				return s.HTTP("http", c.HTTP, r)
+			})
+			first := h.ask("/job")
+			synctest.Wait()
+			second := h.ask("/job")
+			synctest.Wait()
+			if third := <-h.ask("/job"); third.StatusCode != want {
+				t.Errorf("dark %v: %d, want %d", dark, third.StatusCode, want)
+			}
+			<-first
+			<-second
+			if would, shown := h.metric("queue_would_reject_total", "queue", "store", "reason", "full", "class", "critical"); shown != dark || dark && would != 1 {
+				t.Errorf("dark %v: would have refused %v (%v)", dark, would, shown)
+			}
+		})
+	}
+}
+
 func TestADarkQueueOnlyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := narrow()

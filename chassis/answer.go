@@ -9,6 +9,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/accesslog"
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
@@ -42,9 +43,9 @@ func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// RFC 9110, section 15.5.2, demands one; handlers that want another scheme set it.
 		w.Header().Set("WWW-Authenticate", `Bearer realm="`+ex.endpoint.service.name+`"`)
 	}
-	if r.ProtoMajor == 1 && (code == failure.TooLarge || code == failure.TooSlow || code == failure.Draining) {
-		// What is left of the body is not worth reading; of a draining service nothing is to be
-		// had. HTTP/2 says so for a whole connection, and its Shutdown already does.
+	if r.ProtoMajor == 1 && (code == failure.TooLarge || code == failure.TooSlow || code == failure.Draining || hasShare(err)) {
+		// What is left of the body is not worth reading, and net/http would wait for it before it
+		// answers; of a draining service nothing is to be had. HTTP/2 says so for a whole connection, and its Shutdown already does.
 		w.Header().Set("Connection", "close")
 	}
 	p := f.Problem(id)
@@ -57,6 +58,12 @@ func (ex *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 func asked(r *http.Request) Asked {
 	user, _, _ := r.BasicAuth()
 	return Asked{Protocol: "http", Method: r.Method, User: user}
+}
+
+// hasShare reports whether a queue has turned a request away because its client's bodies come slowly.
+func hasShare(err error) bool {
+	r, ok := errors.AsType[*queue.Rejected](err)
+	return ok && r.Reason == queue.ClientShare
 }
 
 // known is what a failure is told of its request: who it is, and whether the caller left.

@@ -268,3 +268,29 @@ func TestABodyThatArrivedBeforeTheTurnHoldsNoShare(t *testing.T) {
 		work.Wait()
 	})
 }
+
+// Before it answers, net/http waits for what is left of a body of HTTP/1, unless the connection ends: who sends
+// slowly would hear of the refusal when the time for bodies is over.
+func TestWhoHasItsShareIsToldAtOnceOverHTTP1(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var client atomic.Pointer[netip.AddrPort]
+		client.Store(addr("192.0.2.1:1"))
+		cfg := chassis.HTTPConfig{Admission: chassis.AdmissionConfig{Workers: 20, Capacity: 20, BodiesPerClient: 1}}
+		h := start(t, options{pipes: true, http: cfg, world: comesFrom(&client)}, serve(routes(map[string]chassis.Handler{"POST /upload": bodies})))
+		const header = "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+		first, _ := h.talk(header)
+		defer first.Close()
+		synctest.Wait()
+		begun := time.Now()
+		second, r := h.talk(header)
+		defer second.Close()
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || !res.Close || time.Since(begun) != 0 {
+			t.Errorf("%d after %v, closed: %v", res.StatusCode, time.Since(begun), res.Close)
+		}
+	})
+}

@@ -115,13 +115,27 @@ func (s *Service) Check(name string, f func(context.Context) error) {
 // status page, submitted work that fails is logged, and it finishes or rejects what it holds
 // when the service ends. Limits that make no sense, and a name that is taken, panic: they are
 // written in the code.
-func (s *Service) Queue(name string, limits queue.Limits) *queue.Queue {
-	q, err := s.openQueue(name, limits, false, (*queue.Queue).Close)
+func (s *Service) Queue(name string, limits queue.Limits, opts ...QueueOption) *queue.Queue {
+	var o queueOptions
+	for _, set := range opts {
+		set(&o)
+	}
+	q, err := s.openQueue(name, limits, o.dark, (*queue.Queue).Close)
 	if err != nil {
 		panic(fmt.Sprintf("chassis: %v", err))
 	}
 	return q
 }
+
+// QueueOption changes what a queue of [Service.Queue] does besides its limits.
+type QueueOption func(*queueOptions)
+
+type queueOptions struct{ dark bool }
+
+// Dark has a queue let every caller in at once and only count whom its limits would have turned away
+// ([queue.Options].Dark), which is how to try out limits that are a guess. That dark is false changes nothing, so
+// that it can be a setting.
+func Dark(dark bool) QueueOption { return func(o *queueOptions) { o.dark = dark } }
 
 func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end func(*queue.Queue, context.Context) error) (*queue.Queue, error) {
 	q, err := queue.New(name, limits, queue.Options{Clock: s.world.Clock, OnError: func(err error) { s.workFailed(name, err) }, Dark: dark})

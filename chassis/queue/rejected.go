@@ -82,7 +82,7 @@ type Rejected struct {
 	Reason Reason
 	// RetryAfter is when it may be worth trying again, 0 when it is not: after that time the
 	// work that waits now will have started, if work takes as long as it did of late. Whoever
-	// passes it on adds jitter, or all come back at the same moment.
+	// passes it on adds jitter, or all come back at the same moment. It is [MaxRetry] at most.
 	RetryAfter time.Duration
 	cause      error // the context's error where one decided
 }
@@ -117,13 +117,17 @@ func (p *PanicError) Unwrap() error {
 // minRetry keeps callers of a queue that knows nothing yet from coming back in a tight loop.
 const minRetry = 10 * time.Millisecond
 
+// MaxRetry bounds [Rejected].RetryAfter: a long queue of long work may be gone much sooner than it takes to do
+// it all, and whoever is told to come back in an hour does not.
+const MaxRetry = time.Minute
+
 // reject counts a rejection and makes its error. q.mu is held.
 func (q *Queue) reject(rank int, why Reason, cause error) error {
 	q.counts.rejected[rank][why]++
 	r := &Rejected{Queue: q.name, Reason: why, cause: cause}
 	switch why {
 	case Full, Deadline, MaxWait, Shed, TenantQuota, ClientShare:
-		r.RetryAfter = max(q.wait(q.waiting()), minRetry)
+		r.RetryAfter = min(max(q.wait(q.waiting()), minRetry), MaxRetry)
 	}
 	return r
 }

@@ -367,3 +367,22 @@ func TestWhoHasWaitedForMaxWaitGetsNoTurnEvenIfOneComesThatMoment(t *testing.T) 
 		}
 	})
 }
+
+func TestNobodyIsToldToComeBackInAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, queue.Limits{Workers: 1, Capacity: 10}, queue.Options{})
+		if err := q.Do(t.Context(), queue.Meta{}, takes(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		l := newLine(t, q, 1, time.Hour)
+		for range 10 {
+			l.come(ctx, "patient", queue.Meta{}, 0)
+		}
+		if r := wantReason(t, q.Submit(t.Context(), queue.Meta{}, takes(0)), queue.Full); r.RetryAfter != queue.MaxRetry {
+			t.Errorf("told to come back in %v, want %v", r.RetryAfter, queue.MaxRetry)
+		}
+		cancel()
+		l.wg.Wait()
+	})
+}
