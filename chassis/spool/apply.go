@@ -89,8 +89,7 @@ func (t *committer) walk(enough func(put, size int64) bool) (found []place, err 
 	return found, nil
 }
 
-func (t *committer) drop(why counter, enough func(put, size int64) bool) error {
-	found, err := t.walk(enough)
+func (t *committer) drop(why counter, found []place, err error) error {
 	for _, p := range found {
 		if err == nil {
 			err = t.remove(p.seq, p.size, why)
@@ -99,13 +98,20 @@ func (t *committer) drop(why counter, enough func(put, size int64) bool) error {
 	return err
 }
 
-// dropOldest makes room for n bytes, if what nobody holds is that much.
+// dropOldest makes room for n bytes, and drops nothing if what nobody holds is not that much.
 func (t *committer) dropOldest(n int64) error {
-	return t.drop(droppedFull, func(_, size int64) bool {
-		enough := n <= 0
-		n -= size
-		return enough
+	var room int64
+	found, err := t.walk(func(_, size int64) bool {
+		if room >= n {
+			return true
+		}
+		room += size
+		return false
 	})
+	if room < n {
+		return err
+	}
+	return t.drop(droppedFull, found, err)
 }
 
 // dropAged drops what is older than the limit allows, at most 1,000 records at a time.
@@ -114,10 +120,11 @@ func (t *committer) dropAged() error {
 		return nil
 	}
 	oldest, n := t.now-int64(t.cfg.Limit.Age), 0
-	return t.drop(droppedAge, func(put, _ int64) bool {
+	found, err := t.walk(func(put, _ int64) bool {
 		n++
 		return put >= oldest || n > maxLeaseRows
 	})
+	return t.drop(droppedAge, found, err)
 }
 
 // set writes the state of a record.

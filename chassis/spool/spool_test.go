@@ -514,6 +514,24 @@ func pumped(t *testing.T, s *spool.Spool, cfg spool.PumpConfig, d spool.Deliver)
 	return func() { cancel(); must(t, <-done) }
 }
 
+func TestNothingIsDroppedWhereThatWouldNotMakeRoom(t *testing.T) {
+	s := open(t, file(t), spool.Config{Limit: spool.Limit{Bytes: 64 << 10, OnFull: spool.DropOldest}})
+	defer s.Close()
+	for _, r := range []spool.Record{{ID: "held1", Kind: "test", Body: make([]byte, 26<<10)}, {ID: "held2", Kind: "test", Body: make([]byte, 26<<10)}} {
+		if err := s.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held, err := s.Lease(t.Context(), 2, time.Hour); err != nil || len(held) != 2 {
+		t.Fatal(held, err)
+	}
+	put(t, s, "small1", "small2", "small3")
+	err := s.Put(t.Context(), spool.Record{ID: "large", Kind: "test", Body: make([]byte, 30<<10)})
+	if st := stats(t, s); !errors.Is(err, spool.ErrFull) || st.Records != 5 {
+		t.Errorf("%v, %d records are left, want 5", err, st.Records)
+	}
+}
+
 func TestAnOutageOf24HoursDrainsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, file(t), spool.Config{MaxTries: 3})

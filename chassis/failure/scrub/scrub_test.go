@@ -61,7 +61,7 @@ var secrets = []struct{ text, secret string }{
 	{"card 4111-1111-1111-1111", "1111-1111"},
 	{"amex 378282246310005", "378282246310005"},
 	{"ssn 078-05-1120", "078-05-1120"},
-	{"https://hooks.slack.com/services/T000/B000/XXXX", "B000"},
+	{"https://hooks.slack.com/services/T000/B000/q8Zr", "B000"},
 	{"AccountName=x;AccountKey=hunter2==;Suffix=y", "hunter2"},
 	{"X-Forwarded-For: 198.51.100.7", "198.51.100.7"},
 }
