@@ -63,11 +63,16 @@ func TestADialDoesNotOutliveTheTimeOfARequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close(t)
-	if a := do(games, req(t.Context(), t, "GET", "/", nil)); !errors.Is(a.err, context.DeadlineExceeded) {
-		t.Errorf("%+v", a)
+	// The request and the dial have the same time: whichever ends first names the error.
+	if a := do(games, req(t.Context(), t, "GET", "/", nil)); !timedOut(a.err) {
+		t.Errorf("the request ended with %v", a.err)
 	}
-	var timeout net.Error
-	if err := <-dialed; !errors.As(err, &timeout) || !timeout.Timeout() {
+	if err := <-dialed; !timedOut(err) {
 		t.Errorf("the dial ended with %v", err)
 	}
+}
+
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
