@@ -91,12 +91,13 @@ const longestDial = 10 * time.Second
 
 // dialTimeout bounds it more closely when requests have less time. net/http goes on to dial when the request
 // that asked for the connection has ended, and the dial counts as one of MaxConns: where an address swallows
-// what is sent to it, the operating system's two minutes would leave none for when it answers again.
+// what is sent to it, the operating system's two minutes would leave none for when it answers again. It has
+// twice the request's time, so that the request ends first, and says that its time is over.
 func dialTimeout(request time.Duration) time.Duration {
 	if request < 0 {
 		return longestDial
 	}
-	return min(request, longestDial)
+	return min(2*min(request, longestDial), longestDial)
 }
 
 // Do sends req and returns the answer, whatever its status, or an error that is a *[url.Error]. A
