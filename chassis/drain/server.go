@@ -178,6 +178,9 @@ func (s *Server) connState(nc net.Conn, state http.ConnState) {
 
 // handle is the server's handler. It counts, because a hijacked connection has no other trace.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		growStack(uint8(len(r.Method)))
+	}
 	s.handlers.Add(1)
 	defer s.handled()
 	c := r.Context().Value(connKey{}).(*conn)
