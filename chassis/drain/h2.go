@@ -35,10 +35,11 @@ type h2 struct {
 
 	live live // streams
 
-	// writing is held over writes: what is ours goes between two frames.
+	// writing is locked over writes: what is ours goes between two frames.
 	writing sync.Mutex
 	out     frames
 	told    bool // the heads-up is out
+	held    held
 }
 
 // read follows what the client sends; true when that answers the heads-up, or makes it due.
@@ -66,6 +67,17 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 	h := &c.h2
 	h.writing.Lock()
 	defer h.writing.Unlock()
+	if c.hold(p) {
+		return len(p), nil
+	}
+	before := len(h.held.bytes)
+	n, err := c.put(h.held.with(p))
+	return max(0, n-before), err
+}
+
+// put writes p, which h2.held has no part of. h2.writing is locked.
+func (c *conn) put(p []byte) (int, error) {
+	h := &c.h2
 	written := 0
 	for len(p) > 0 {
 		part := p
@@ -100,7 +112,7 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 // due says whether the client is to be told, if it was not.
 func (c *conn) due() bool { return c.server.warned.Load() && c.h2.due.Load() }
 
-// tell writes the heads-up if it is due and this is a place for it. h2.writing is held.
+// tell writes the heads-up if it is due and this is a place for it. h2.writing is locked.
 func (c *conn) tell() error {
 	h := &c.h2
 	if h.told || !c.due() || !h.out.between() {

@@ -43,8 +43,10 @@ type stream struct {
 
 // live is the list of a connection's streams whose handlers run.
 type live struct {
-	mu    sync.Mutex
-	first *stream
+	mu       sync.Mutex
+	first    *stream
+	flushing atomic.Int32 // handlers that flush by themselves
+	flushed  atomic.Bool  // one has, and what it flushed may be written yet
 }
 
 // watch is w with somebody who looks, until done is called.
@@ -167,6 +169,11 @@ func (st *stream) WriteString(s string) (int, error) {
 func (st *stream) FlushError() error {
 	st.state.Add(1)
 	defer st.state.Add(1)
+	st.live.flushing.Add(1)
+	defer func() {
+		st.live.flushed.Store(true)
+		st.live.flushing.Add(-1)
+	}()
 	return http.NewResponseController(st.ResponseWriter).Flush()
 }
 

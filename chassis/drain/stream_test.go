@@ -165,13 +165,19 @@ func TestAStreamWithoutRoomHoldsNoHandler(t *testing.T) {
 // ask opens a stream with a request that has these fields and no body.
 func (h *frameClient) ask(t *testing.T, id uint32, fields ...string) {
 	t.Helper()
+	h.open(t, id, true, fields...)
+}
+
+// open opens a stream with a request that has these fields, and with end no body.
+func (h *frameClient) open(t *testing.T, id uint32, end bool, fields ...string) {
+	t.Helper()
 	h.block.Reset()
 	for i := 0; i < len(fields); i += 2 {
 		if err := h.headers.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := h.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: h.block.Bytes(), EndHeaders: true, EndStream: true})
+	err := h.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: h.block.Bytes(), EndHeaders: true, EndStream: end})
 	if err != nil {
 		t.Fatal(err)
 	}
