@@ -70,12 +70,13 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 	if c.hold(p) {
 		return len(p), nil
 	}
-	before := len(h.held.bytes)
-	n, err := c.put(h.held.with(p))
-	return max(0, n-before), err
+	if len(h.held.bytes) > 0 {
+		return c.putHeld(p)
+	}
+	return c.put(p)
 }
 
-// put writes p, which h2.held has no part of. h2.writing is locked.
+// put writes p, with nothing held before it. h2.writing is locked.
 func (c *conn) put(p []byte) (int, error) {
 	h := &c.h2
 	written := 0

@@ -8,6 +8,8 @@ const (
 	holdFor = time.Millisecond
 	// holdMost is how many bytes wait at most.
 	holdMost = 1 << 10
+	// bufferSize leaves room for what net/http writes at a time of answers that are not large.
+	bufferSize = holdMost + 4<<10
 
 	flagEndHeaders = 4 // and none of the others (RFC 9113, 6.2)
 
@@ -22,9 +24,11 @@ const (
 //
 // Where a handler flushes headers by itself, they are not held.
 type held struct {
-	bytes []byte
+	bytes []byte      // of a buffer, nil without
 	timer *time.Timer // lets go of them
 }
+
+type buffer [bufferSize]byte
 
 // hold keeps p for later, if that is good for it. h2.writing is locked.
 func (c *conn) hold(p []byte) bool {
@@ -33,6 +37,9 @@ func (c *conn) hold(p []byte) bool {
 	asked := h.live.flushing.Load() > 0 || h.live.flushed.Load() && h.live.flushed.Swap(false)
 	if asked || len(h.held.bytes)+len(p) > holdMost || c.wire.within <= 0 || !h.out.between() || !opens(p) || c.due() {
 		return false
+	}
+	if h.held.bytes == nil {
+		h.held.bytes = c.server.buffers.Get().(*buffer)[:0]
 	}
 	h.held.bytes = append(h.held.bytes, p...)
 	if h.held.timer == nil {
@@ -43,25 +50,31 @@ func (c *conn) hold(p []byte) bool {
 	return true
 }
 
-// with is p behind what is held, of which nothing is left.
-func (h *held) with(p []byte) []byte {
-	if len(h.bytes) == 0 {
-		return p
-	}
+// putHeld writes what is held, of which there is something, and p behind it. h2.writing is locked.
+func (c *conn) putHeld(p []byte) (int, error) {
+	h := &c.h2.held
 	h.timer.Stop()
-	p = append(h.bytes, p...)
+	bytes := h.bytes
 	h.bytes = nil
-	if cap(p) <= holdMost {
-		h.bytes = p[:0]
+	defer c.server.buffers.Put((*buffer)(bytes[:bufferSize]))
+	if len(bytes)+len(p) > bufferSize {
+		if _, err := c.put(bytes); err != nil {
+			return 0, err
+		}
+		return c.put(p)
 	}
-	return p
+	n, err := c.put(append(bytes, p...))
+	return max(0, n-len(bytes)), err
 }
 
 // letGo writes what has waited long enough.
 func (c *conn) letGo() {
 	c.h2.writing.Lock()
 	defer c.h2.writing.Unlock()
-	if _, err := c.put(c.h2.held.with(nil)); err != nil {
+	if len(c.h2.held.bytes) == 0 {
+		return
+	}
+	if _, err := c.putHeld(nil); err != nil {
 		_ = c.raw.Close() // net/http was told that it is out
 	}
 }

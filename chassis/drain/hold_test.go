@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,6 +74,10 @@ func TestTheHeadersOfAnAnswerGoWithItsBody(t *testing.T) {
 	}{
 		"an answer": {
 			h:      func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") },
+			window: room, writes: 1,
+		},
+		"an answer as large as its buffer": {
+			h:      func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 4000)) },
 			window: room, writes: 1,
 		},
 		"an error": {h: http.NotFound, window: room, writes: 1},
@@ -187,4 +194,32 @@ func TestAConnectionThatCannotBeWrittenToEndsThoughItsAnswerIsHeld(t *testing.T)
 			t.Errorf("%v, %v after %v", f, err, time.Since(begun))
 		}
 	})
+}
+
+func TestAnswersOfAnySizeAreWholeBehindTheirHeaders(t *testing.T) {
+	clean(t)
+	content := make([]byte, 1<<17)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Path[1:])
+		for i := 0; i < n; i += 3000 {
+			_, _ = w.Write(content[i:min(n, i+3000)])
+		}
+	}), drain.Options{H2C: true, Entry: drain.Entry{WriteTimeout: time.Minute}})
+	c := h2c(t)
+	var all sync.WaitGroup
+	for _, n := range []int{0, 1, 1000, 4000, 4086, 4087, 4096, 4097, 5100, 16_000, 16_384, 100_000, len(content)} {
+		all.Go(func() {
+			resp, err := c.Get("http://" + s.addr + "/" + strconv.Itoa(n))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, content[:n]) {
+				t.Errorf("%d bytes: got %d, %v", n, len(got), err)
+			}
+		})
+	}
+	all.Wait()
 }

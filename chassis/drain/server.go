@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -48,6 +49,7 @@ type Server struct {
 	handshakes time.Duration // how long one may take; 0: as long as it likes
 	bounded    bool          // http.WriteTimeout is ours, for streams of HTTP/2
 	looking    atomic.Bool   // somebody will look at the streams
+	buffers    sync.Pool     // of *buffer
 
 	fresh    time.Duration         // freshFor
 	ask      time.Duration         // askWithin
@@ -77,6 +79,7 @@ func New(server *http.Server, o Options) *Server {
 		changed:  make(chan struct{}, 1),
 		fresh:    freshFor,
 		ask:      askWithin,
+		buffers:  sync.Pool{New: func() any { return new(buffer) }},
 	}
 	s.entry = &s.gate.entry
 	if o.TLS != nil {
