@@ -34,6 +34,19 @@
 //
 // Everyone who follows along uses [Journal.Subscribe] with the last position they have seen.
 //
+// # Working together
+//
+// [Journal.AppendMany] decides about several streams at once, where the engine can. [Snapshots]
+// shorten the reading of long streams. [Checkpoints] keep how far a reader has come, and [Leases] who
+// may do what only one may do; a reader that several processes run uses both, so that one takes over
+// when another ends, and one that was thought dead changes nothing any more:
+//
+//	lease, err := events.Leases().Acquire(ctx, "mailer", "host-3:4711", 30*time.Second)
+//	…
+//	at, err := events.Checkpoints().Load(ctx, "mailer")
+//	…
+//	err = events.Checkpoints().Move(ctx, "mailer", lease.Fence, at, at) // fences all earlier holders
+//
 // # Engines
 //
 // This package is the interface only. Package chassis/journal/sqlite is the embedded engine

@@ -3,13 +3,15 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that engines wrap; test for them with errors.Is.
 var (
-	// ErrUnknownOutcome says that an append may or may not have been stored. Repeating it with
-	// the same event IDs is safe and finds out.
-	ErrUnknownOutcome = errors.New("outcome of the append is unknown")
+	// ErrUnknownOutcome says that an append, or another change, may or may not have been stored.
+	// Repeating an append with the same event IDs is safe and finds out; of other changes, see
+	// their own comments.
+	ErrUnknownOutcome = errors.New("outcome is unknown")
 	// ErrClosed says that the journal was closed.
 	ErrClosed = errors.New("journal is closed")
 	// ErrInvalid says that an argument is outside the limits of this package.
@@ -25,6 +27,9 @@ var (
 	ErrFailed = errors.New("journal storage failed")
 	// ErrCorrupt says that stored data is damaged. Damaged events are never yielded.
 	ErrCorrupt = errors.New("journal is damaged")
+	// ErrLeaseLost says that a lease is not, or no longer, its holder's: it expired, was released,
+	// or was granted again.
+	ErrLeaseLost = errors.New("lease is lost")
 	// ErrUnsupported says that the engine cannot do what was asked.
 	ErrUnsupported = errors.New("not supported by this journal engine")
 )
@@ -63,4 +68,38 @@ type FutureError struct {
 // Error names both positions.
 func (e *FutureError) Error() string {
 	return fmt.Sprintf("position %d is in the future: the journal ends at %d", e.After, e.Head)
+}
+
+// A CheckpointError says that a checkpoint was not where a move was to begin; it was not moved.
+type CheckpointError struct {
+	Name         string
+	From, Actual Position
+}
+
+// Error names the checkpoint, where it was expected and where it is.
+func (e *CheckpointError) Error() string {
+	return fmt.Sprintf("checkpoint %q: expected at position %d, found at %d", e.Name, e.From, e.Actual)
+}
+
+// A FencedError says that a checkpoint was moved under a higher fence before: whoever holds the
+// lower one has been replaced. The checkpoint was not moved.
+type FencedError struct {
+	Name           string
+	Fence, Current Fence
+}
+
+// Error names the checkpoint and both fences.
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("checkpoint %q: fence %d is stale, the checkpoint was moved under fence %d", e.Name, e.Fence, e.Current)
+}
+
+// A HeldError says that a lease is somebody else's.
+type HeldError struct {
+	Name, Holder string
+	Expires      time.Time // unless it is renewed or released before
+}
+
+// Error names the lease, its holder and when it ends.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("lease %q: held by %q until %s", e.Name, e.Holder, e.Expires.UTC().Format(time.RFC3339Nano))
 }

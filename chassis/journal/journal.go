@@ -27,6 +27,13 @@ type Event struct {
 	Data []byte
 }
 
+// A Batch is an append to one stream, as a part of one to several.
+type Batch struct {
+	Stream string
+	Expect Expect
+	Events []Event
+}
+
 // Recorded is an event as the journal keeps it.
 type Recorded struct {
 	Event
@@ -78,6 +85,15 @@ type Journal interface {
 	// version that the first one returned.
 	Append(ctx context.Context, stream string, expect Expect, events ...Event) (Version, error)
 
+	// AppendMany appends to several streams in one transaction: everything is stored, or nothing.
+	// It returns the position of the last event of the last batch. Errors are those of Append,
+	// about the first stream that is not as expected; an engine that cannot do this answers
+	// ErrUnsupported and has stored nothing. Each stream occurs once, and either every event of
+	// all batches has an ID or none has.
+	//
+	// It is a repetition when that is true of the events of all batches, one batch after another.
+	AppendMany(ctx context.Context, batches ...Batch) (Position, error)
+
 	// Read yields the events of one stream that come after the given position, up to the last
 	// one at the time the range began. A stream that does not exist has none. It yields a
 	// *FutureError when after lies beyond the journal's head.
@@ -97,7 +113,15 @@ type Journal interface {
 	// Head returns the position of the last event, 0 for an empty journal.
 	Head(ctx context.Context) (Position, error)
 
+	// Snapshots keeps states of streams beside the journal.
+	Snapshots() Snapshots
+	// Checkpoints keeps how far readers have come.
+	Checkpoints() Checkpoints
+	// Leases keeps who may do what only one may do.
+	Leases() Leases
+
 	// Close lets appends that are being written finish, refuses the rest with ErrClosed, ends
-	// all sequences and releases what the journal holds. Closing again does nothing.
+	// all sequences and releases what the journal holds. What Snapshots, Checkpoints and Leases
+	// returned answers ErrClosed from then on. Closing again does nothing.
 	Close() error
 }

@@ -94,23 +94,42 @@ func TestArgumentsOutsideTheLimitsAreNamed(t *testing.T) {
 	}
 	long := strings.Repeat("x", 256)
 	for want, err := range map[string]error{
-		"empty stream name":                          journal.ValidateAppend("", many(1, 0)),
-		"stream name of 256 bytes; at most 255":      journal.ValidateAppend(long, many(1, 0)),
-		`stream name "a\xff" is not valid UTF-8`:     journal.ValidateAppend("a\xff", many(1, 0)),
-		"has a control character at byte 2":          journal.ValidateAppend("ab\x7f", many(1, 0)),
-		"no events; give at least one":               journal.ValidateAppend("s", nil),
-		"1001 events; at most 1000":                  journal.ValidateAppend("s", many(1001, 0)),
-		"event 0: invalid argument: empty type":      journal.ValidateAppend("s", []journal.Event{{}}),
-		"type of 256 bytes; at most 100":             journal.ValidateAppend("s", []journal.Event{e("", long, 0)}),
-		"ID of 256 bytes; at most 100":               journal.ValidateAppend("s", []journal.Event{e(long, "t", 0)}),
-		"1048577 bytes of data; an event has":        journal.ValidateAppend("s", many(1, 1<<20+1)),
-		"9437184 bytes of data; at most 8388608 fit": journal.ValidateAppend("s", many(9, 1<<20)),
-		"event 1: invalid argument: give an ID to":   journal.ValidateAppend("s", []journal.Event{e("1", "t", 0), e("", "t", 0)}),
-		`events 0 and 2 have the same ID "1"`:        journal.ValidateAppend("s", []journal.Event{e("1", "t", 0), e("2", "t", 0), e("1", "t", 0)}),
-		"Stream and StreamPrefix exclude each other": journal.ValidateFilter(journal.Filter{Stream: "a", StreamPrefix: "a"}),
-		"filter: invalid argument: stream name of":   journal.ValidateFilter(journal.Filter{StreamPrefix: long}),
-		"filter: invalid argument: empty type":       journal.ValidateFilter(journal.Filter{Types: []string{""}}),
-		"101 types; at most 100":                     journal.ValidateFilter(journal.Filter{Types: make([]string, 101)}),
+		"empty stream name":                           journal.ValidateAppend("", many(1, 0)),
+		"stream name of 256 bytes; at most 255":       journal.ValidateAppend(long, many(1, 0)),
+		`stream name "a\xff" is not valid UTF-8`:      journal.ValidateAppend("a\xff", many(1, 0)),
+		"has a control character at byte 2":           journal.ValidateAppend("ab\x7f", many(1, 0)),
+		"no events; give at least one":                journal.ValidateAppend("s", nil),
+		"1001 events; at most 1000":                   journal.ValidateAppend("s", many(1001, 0)),
+		"event 0: invalid argument: empty type":       journal.ValidateAppend("s", []journal.Event{{}}),
+		"type of 256 bytes; at most 100":              journal.ValidateAppend("s", []journal.Event{e("", long, 0)}),
+		"ID of 256 bytes; at most 100":                journal.ValidateAppend("s", []journal.Event{e(long, "t", 0)}),
+		"1048577 bytes of data; an event has":         journal.ValidateAppend("s", many(1, 1<<20+1)),
+		"9437184 bytes of data; at most 8388608 fit":  journal.ValidateAppend("s", many(9, 1<<20)),
+		"event 1: invalid argument: give an ID to":    journal.ValidateAppend("s", []journal.Event{e("1", "t", 0), e("", "t", 0)}),
+		`events 0 and 2 have the same ID "1"`:         journal.ValidateAppend("s", []journal.Event{e("1", "t", 0), e("2", "t", 0), e("1", "t", 0)}),
+		"Stream and StreamPrefix exclude each other":  journal.ValidateFilter(journal.Filter{Stream: "a", StreamPrefix: "a"}),
+		"filter: invalid argument: stream name of":    journal.ValidateFilter(journal.Filter{StreamPrefix: long}),
+		"filter: invalid argument: empty type":        journal.ValidateFilter(journal.Filter{Types: []string{""}}),
+		"no batches; give at least one":               journal.ValidateBatches(nil),
+		"1001 batches; at most 1000 events":           journal.ValidateBatches(make([]journal.Batch, 1001)),
+		"1002 events; at most 1000":                   journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(501, 0)}, {Stream: "b", Events: many(501, 0)}}),
+		"10485760 bytes of data; at most":             journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(5, 1<<20)}, {Stream: "b", Events: many(5, 1<<20)}}),
+		`stream "a" occurs twice; put its events`:     journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(1, 0)}, {Stream: "a", Events: many(1, 0)}}),
+		"streams: invalid argument: give an ID to":    journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(1, 0)}, {Stream: "b", Events: []journal.Event{e("1", "t", 0)}}}),
+		`append to stream "b": invalid argument: no`:  journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(1, 0)}, {Stream: "b"}}),
+		`snapshot of stream "s": invalid argument: v`: journal.ValidateSnapshot("s", journal.Snapshot{}),
+		"version 9223372036854775808; give the":       journal.ValidateSnapshot("s", journal.Snapshot{Version: 1 << 63}),
+		"bytes of data; a snapshot has at most":       journal.ValidateSnapshot("s", journal.Snapshot{Version: 1, Data: make([]byte, 1<<20+1)}),
+		"invalid argument: empty stream name":         journal.ValidateSnapshot("", journal.Snapshot{Version: 1}),
+		"empty checkpoint name":                       journal.ValidateMove("", 0, 0, 1),
+		"move from 0 to 9223372036854775808 under":    journal.ValidateMove("c", 0, 0, 1<<63),
+		"under fence 9223372036854775808":             journal.ValidateMove("c", 1<<63, 0, 1),
+		"move from 9223372036854775808 to 1":          journal.ValidateMove("c", 0, 1<<63, 1),
+		"empty lease name":                            journal.ValidateLease("", "h", 1),
+		`lease "l": invalid argument: empty holder`:   journal.ValidateLease("l", "", 1),
+		"for 0s; a lease is granted for more than":    journal.ValidateLease("l", "h", 0),
+		"for 24h0m0.000000001s; a lease is granted":   journal.ValidateLease("l", "h", 24*time.Hour+1),
+		"101 types; at most 100":                      journal.ValidateFilter(journal.Filter{Types: make([]string, 101)}),
 	} {
 		if !errors.Is(err, journal.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want ErrInvalid and %q", err, want)
@@ -121,6 +140,10 @@ func TestArgumentsOutsideTheLimitsAreNamed(t *testing.T) {
 		journal.ValidateAppend("s", many(1000, 1000)),
 		journal.ValidateFilter(journal.Filter{}),
 		journal.ValidateFilter(journal.Filter{Stream: "a", Types: []string{"t"}}),
+		journal.ValidateBatches([]journal.Batch{{Stream: "a", Events: many(500, 0)}, {Stream: "b", Events: many(500, 0)}}),
+		journal.ValidateSnapshot("s", journal.Snapshot{Version: 1<<63 - 1, Schema: 1<<32 - 1, Data: make([]byte, 1<<20)}),
+		journal.ValidateMove("c", 1<<63-1, 1<<63-1, 0),
+		journal.ValidateLease("l", "h", 24*time.Hour),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -134,6 +157,9 @@ func TestErrorsSayWhatWasExpectedAndFound(t *testing.T) {
 		`stream "s": expected version 3, found no stream`:                                                        &journal.ConflictError{Stream: "s", Expected: journal.At(3)},
 		`stream "s": event ID "i" is taken by the event at position 4, and this append does not repeat that one`: &journal.IDReusedError{Stream: "s", ID: "i", Position: 4},
 		`position 9 is in the future: the journal ends at 4`:                                                     &journal.FutureError{After: 9, Head: 4},
+		`checkpoint "c": expected at position 3, found at 5`:                                                     &journal.CheckpointError{Name: "c", From: 3, Actual: 5},
+		`checkpoint "c": fence 1 is stale, the checkpoint was moved under fence 2`:                               &journal.FencedError{Name: "c", Fence: 1, Current: 2},
+		`lease "l": held by "ann" until 2026-03-01T12:00:00Z`:                                                    &journal.HeldError{Name: "l", Holder: "ann", Expires: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 	} {
 		if err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
@@ -238,5 +264,26 @@ func TestBackupIsForEnginesThatCan(t *testing.T) {
 	}
 	if err := journal.Backup(t.Context(), backup{}, "x.db"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestALeaseIsHeldUntilItsEndAndNeverForLongerThanTwiceItsTime(t *testing.T) {
+	end := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	l := journal.Lease{TTL: time.Minute, Expires: end}
+	for before, want := range map[time.Duration]bool{
+		-1:                   false,
+		0:                    false,
+		1:                    true,
+		time.Minute:          true,
+		2 * time.Minute:      true,
+		2*time.Minute + 1:    false,
+		24 * 365 * time.Hour: false,
+	} {
+		if got := l.Held(end.Add(-before)); got != want {
+			t.Errorf("%v before its end a lease of a minute is held: %v", before, got)
+		}
+	}
+	if (journal.Lease{}).Held(end) {
+		t.Error("the zero lease is held")
 	}
 }

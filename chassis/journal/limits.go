@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,9 +14,11 @@ const (
 	MaxTypeBytes   = 100     // of an event type
 	MaxIDBytes     = 100     // of an event ID
 	MaxDataBytes   = 1 << 20 // of one event's data
-	MaxEvents      = 1000    // in one append
+	MaxEvents      = 1000    // in one append, to one stream or to several
 	MaxAppendBytes = 8 << 20 // of all data in one append
 	MaxFilterTypes = 100     // in one filter
+
+	MaxLease = 24 * time.Hour // of a grant or a renewal
 )
 
 // ValidateStream returns an error that wraps [ErrInvalid] unless name is 1 to [MaxStreamBytes]
@@ -51,6 +54,43 @@ func ValidateAppend(stream string, events []Event) error {
 		return fmt.Errorf("append to stream %q: %w: %d bytes of data; at most %d fit in one append", stream, ErrInvalid, bytes, MaxAppendBytes)
 	}
 	return distinctIDs(stream, events)
+}
+
+// ValidateBatches does for an append to several streams what [ValidateAppend] does for one. The
+// limits of an append hold for all batches together.
+func ValidateBatches(batches []Batch) error {
+	const what = "append to several streams"
+	if len(batches) == 0 {
+		return fmt.Errorf("%s: %w: no batches; give at least one", what, ErrInvalid)
+	}
+	if len(batches) > MaxEvents {
+		return fmt.Errorf("%s: %w: %d batches; at most %d events fit in one append", what, ErrInvalid, len(batches), MaxEvents)
+	}
+	events, bytes := 0, 0
+	seen := make(map[string]bool, len(batches))
+	for _, b := range batches {
+		if err := ValidateAppend(b.Stream, b.Events); err != nil {
+			return err
+		}
+		if seen[b.Stream] {
+			return fmt.Errorf("%s: %w: stream %q occurs twice; put its events into one batch", what, ErrInvalid, b.Stream)
+		}
+		seen[b.Stream] = true
+		if (b.Events[0].ID == "") != (batches[0].Events[0].ID == "") {
+			return fmt.Errorf("%s: %w: give an ID to every event or to none", what, ErrInvalid)
+		}
+		events += len(b.Events)
+		for i := range b.Events {
+			bytes += len(b.Events[i].Data)
+		}
+	}
+	if events > MaxEvents {
+		return fmt.Errorf("%s: %w: %d events; at most %d fit in one append", what, ErrInvalid, events, MaxEvents)
+	}
+	if bytes > MaxAppendBytes {
+		return fmt.Errorf("%s: %w: %d bytes of data; at most %d fit in one append", what, ErrInvalid, bytes, MaxAppendBytes)
+	}
+	return nil
 }
 
 func validateEvent(e *Event) error {
@@ -104,6 +144,54 @@ func ValidateFilter(f Filter) error {
 		if err := validateName("type", t, MaxTypeBytes); err != nil {
 			return fmt.Errorf("filter: %w", err)
 		}
+	}
+	return nil
+}
+
+// ValidateSnapshot returns an error that wraps [ErrInvalid] unless the stream could exist and s
+// could be a snapshot of it.
+func ValidateSnapshot(stream string, s Snapshot) error {
+	if err := ValidateStream(stream); err != nil {
+		return err
+	}
+	switch {
+	case s.Version == 0 || s.Version > maxPosition:
+		return fmt.Errorf("snapshot of stream %q: %w: version %d; give the position of the last event in it", stream, ErrInvalid, s.Version)
+	case len(s.Data) > MaxDataBytes:
+		return fmt.Errorf("snapshot of stream %q: %w: %d bytes of data; a snapshot has at most %d", stream, ErrInvalid, len(s.Data), MaxDataBytes)
+	}
+	return nil
+}
+
+// ValidateCheckpoint returns an error that wraps [ErrInvalid] unless name follows the rule of
+// stream names.
+func ValidateCheckpoint(name string) error {
+	return validateName("checkpoint name", name, MaxStreamBytes)
+}
+
+// ValidateMove returns an error that wraps [ErrInvalid] unless the checkpoint, the fence and the
+// positions of a move are possible.
+func ValidateMove(name string, fence Fence, from, to Position) error {
+	if err := ValidateCheckpoint(name); err != nil {
+		return err
+	}
+	if uint64(fence) > maxPosition || from > maxPosition || to > maxPosition {
+		return fmt.Errorf("checkpoint %q: %w: move from %d to %d under fence %d; all three are below 2⁶³", name, ErrInvalid, from, to, fence)
+	}
+	return nil
+}
+
+// ValidateLease returns an error that wraps [ErrInvalid] unless name and holder follow the rule of
+// stream names and ttl is more than nothing and at most [MaxLease].
+func ValidateLease(name, holder string, ttl time.Duration) error {
+	if err := validateName("lease name", name, MaxStreamBytes); err != nil {
+		return err
+	}
+	if err := validateName("holder", holder, MaxStreamBytes); err != nil {
+		return fmt.Errorf("lease %q: %w", name, err)
+	}
+	if ttl <= 0 || ttl > MaxLease {
+		return fmt.Errorf("lease %q: %w: for %v; a lease is granted for more than nothing and at most %v", name, ErrInvalid, ttl, MaxLease)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Host interface {
 	// Dry reports that the host only looks at its configuration: nothing on disk or on the
 	// network may be touched.
 	Dry() bool
-	// Clock is the time that events are recorded with.
+	// Clock is the time that events are recorded with and leases expire by.
 	Clock() clock.Clock
 	// Rand is where random bytes come from.
 	Rand() io.Reader

@@ -3,6 +3,7 @@ package sqlitefile
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -16,7 +17,8 @@ type Kind struct {
 	// during a reload a process with the older code works on the same file.
 	Version int64
 	Schema  []Object
-	Remedy  string // what to do about a damaged file, such as "restore it from a backup"
+	Later   []Object // tables and indexes that were added to a version; made in files that lack them
+	Remedy  string   // what to do about a damaged file, such as "restore it from a backup"
 
 	Invalid, Corrupt, Busy, Full, Failed error // what errors wrap
 }
@@ -28,7 +30,7 @@ type Object struct{ Name, SQL string }
 // caller's transaction.
 func (k *Kind) Create(c *sqlite.Conn, statements ...string) error {
 	var script []string
-	for _, o := range k.Schema {
+	for _, o := range slices.Concat(k.Schema, k.Later) {
 		script = append(script, o.SQL)
 	}
 	script = append(script, statements...)
@@ -82,6 +84,11 @@ func (k *Kind) Identify(c *sqlite.Conn) (empty bool, err error) {
 			return false, fmt.Errorf("%w: schema of %s is %q", k.Corrupt, o.Name, found[o.Name])
 		}
 	}
+	for _, o := range k.Later {
+		if sql, ok := found[o.Name]; ok && sql != o.SQL {
+			return false, fmt.Errorf("%w: schema of %s is %q", k.Corrupt, o.Name, sql)
+		}
+	}
 	return false, nil
 }
 
@@ -109,8 +116,9 @@ func (k *Kind) Prepare(ctx context.Context, c Conn, pragmas ...string) error {
 	return nil
 }
 
-// Migrate brings an empty database to the current schema with create, in a transaction that looks
-// again: another process may be at it too.
+// Migrate brings an empty database to the current schema with create, and one of an earlier release
+// by adding what came later, in a transaction that looks again: another process may be at it too.
+// Processes of the earlier release that have the file open do not mind.
 func (k *Kind) Migrate(ctx context.Context, c Conn, create func(*sqlite.Conn) error) (err error) {
 	if err := Begin(ctx, c, LockWait, nil); err != nil {
 		return err
@@ -129,11 +137,23 @@ func (k *Kind) Migrate(ctx context.Context, c Conn, create func(*sqlite.Conn) er
 	} else {
 		// BEGIN IMMEDIATE succeeds on a file that cannot be written; this fails there.
 		err = Exec(c.Conn, "DELETE FROM "+k.Schema[0].Name+" WHERE 0")
+		for i := 0; i < len(k.Later) && err == nil; i++ {
+			err = k.add(c, k.Later[i])
+		}
 	}
 	if err != nil {
 		return err
 	}
 	return Exec(c.Conn, "COMMIT")
+}
+
+// add makes a table or an index unless it is there.
+func (k *Kind) add(c Conn, o Object) error {
+	n, err := c.Query("SELECT count(*) FROM sqlite_schema WHERE name = ?").Text(1, o.Name).One()
+	if err != nil || n > 0 {
+		return err
+	}
+	return Exec(c.Conn, o.SQL)
 }
 
 // Check has SQLite look for damage in the whole file.

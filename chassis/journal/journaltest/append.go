@@ -330,23 +330,10 @@ func checkLimits(p *probe) {
 func checkEndedContext(p *probe) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	cancel()
-	if _, err := p.Append(ctx, "s", journal.Any, event("never")); !errors.Is(err, context.Canceled) {
-		p.Errorf("Append: %v, want context.Canceled", err)
-	}
-	if _, err := p.Version(ctx, "s"); !errors.Is(err, context.Canceled) {
-		p.Errorf("Version: %v, want context.Canceled", err)
-	}
-	if _, err := p.Head(ctx); !errors.Is(err, context.Canceled) {
-		p.Errorf("Head: %v, want context.Canceled", err)
-	}
-	if _, err := collect(p.Read(ctx, "s", 0)); !errors.Is(err, context.Canceled) {
-		p.Errorf("Read: %v, want context.Canceled", err)
-	}
-	if _, err := collect(p.All(ctx, 0, journal.Filter{})); !errors.Is(err, context.Canceled) {
-		p.Errorf("All: %v, want context.Canceled", err)
-	}
-	if _, err := collect(p.Subscribe(ctx, 0, journal.Filter{})); !errors.Is(err, context.Canceled) {
-		p.Errorf("Subscribe: %v, want context.Canceled", err)
+	for call, err := range p.everything(ctx) {
+		if !errors.Is(err, context.Canceled) {
+			p.Errorf("%s: %v, want context.Canceled", call, err)
+		}
 	}
 	if head := p.head(); head != 0 {
 		p.Errorf("an append with an ended context moved the head to %d", head)

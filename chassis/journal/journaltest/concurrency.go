@@ -46,6 +46,7 @@ func checkOrder(p *probe) {
 			for k := range each {
 				if _, err := p.Append(p.ctx, fmt.Sprintf("writer-%d", i), journal.Any, event(fmt.Sprintf("%d.%d", i, k))); err != nil {
 					p.Errorf("writer %d: %v", i, err)
+					w.cancel() // what it did not append is not to be waited for
 					return
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 )
 
@@ -17,8 +18,26 @@ func Promises() (names []string) {
 	return names
 }
 
+// OpensTwice reports whether the rule of the given promise opens a journal that exists.
+func OpensTwice(promise string) bool {
+	for _, r := range rules() {
+		if r.promise == promise {
+			return r.reopens || r.peers || r.promise == "closing answers every append, and truly"
+		}
+	}
+	return false
+}
+
+// A Maker opens journals for rules; what it leaves nil is an option that was not given.
+type Maker struct {
+	Open    func(testing.TB) journal.Journal
+	Reopen  func(t testing.TB, closed journal.Journal) journal.Journal
+	Peer    func(t testing.TB, first journal.Journal) journal.Journal
+	Clocked func(testing.TB, clock.Clock) journal.Journal
+}
+
 // Breaks reports whether the rule of the given promise fails, on a record instead of t.
-func Breaks(t *testing.T, promise string, open func(t testing.TB) journal.Journal, reopen func(t testing.TB, closed journal.Journal) journal.Journal) bool {
+func Breaks(t *testing.T, promise string, m Maker) bool {
 	rec := &record{TB: t}
 	for _, r := range rules() {
 		if r.promise != promise {
@@ -27,7 +46,7 @@ func Breaks(t *testing.T, promise string, open func(t testing.TB) journal.Journa
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			r.run(rec, suite{open: open, reopen: reopen, patience: time.Second / 2})
+			r.run(rec, suite{open: m.Open, reopen: m.Reopen, peer: m.Peer, clocked: m.Clocked, patience: time.Second / 2})
 		}()
 		<-done
 	}

@@ -8,16 +8,22 @@
 //		})
 //	}
 //
+// With the options [Reopen], [Peer] and [Clocked] it checks more, which every engine that can should
+// have checked.
+//
 // Each promise is a subtest whose name says what is promised; a failure also says why services
 // rely on it. A journal that never answers fails its rule after 30 seconds instead of hanging.
 package journaltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 )
 
@@ -30,6 +36,8 @@ type Option func(*suite)
 type suite struct {
 	open     func(testing.TB) journal.Journal
 	reopen   func(testing.TB, journal.Journal) journal.Journal // nil when the journal cannot be opened again
+	peer     func(testing.TB, journal.Journal) journal.Journal // nil when it cannot be opened twice
+	clocked  func(testing.TB, clock.Clock) journal.Journal     // nil when its clock cannot be chosen
 	patience time.Duration
 }
 
@@ -38,6 +46,22 @@ type suite struct {
 func Reopen(reopen func(t *testing.T, closed journal.Journal) journal.Journal) Option {
 	return func(s *suite) {
 		s.reopen = func(t testing.TB, j journal.Journal) journal.Journal { return reopen(t.(*testing.T), j) }
+	}
+}
+
+// Peer has Run check what two processes may rely on that have the same journal open. peer is given a
+// journal that open returned and opens the same one once more.
+func Peer(peer func(t *testing.T, first journal.Journal) journal.Journal) Option {
+	return func(s *suite) {
+		s.peer = func(t testing.TB, j journal.Journal) journal.Journal { return peer(t.(*testing.T), j) }
+	}
+}
+
+// Clocked has Run check what a journal does by the clock that it is opened with, in
+// [journal.Request]. open opens a new, empty journal with the clock c.
+func Clocked(open func(t *testing.T, c clock.Clock) journal.Journal) Option {
+	return func(s *suite) {
+		s.clocked = func(t testing.TB, c clock.Clock) journal.Journal { return open(t.(*testing.T), c) }
 	}
 }
 
@@ -63,6 +87,8 @@ type rule struct {
 	why     string
 	check   func(p *probe)
 	reopens bool // the check needs suite.reopen
+	peers   bool // the check needs suite.peer
+	clocked bool // the check needs suite.clocked
 }
 
 func rules() []rule {
@@ -70,19 +96,34 @@ func rules() []rule {
 	all = append(all, appendRules...)
 	all = append(all, readRules...)
 	all = append(all, subscribeRules...)
-	return append(all, concurrencyRules...)
+	all = append(all, concurrencyRules...)
+	all = append(all, manyRules...)
+	all = append(all, snapshotRules...)
+	all = append(all, checkpointRules...)
+	all = append(all, leaseRules...)
+	return append(all, sharedRules...)
 }
 
 func (r rule) run(t testing.TB, s suite) {
-	if r.reopens && s.reopen == nil {
-		t.Skip("no Reopen option was given")
+	for option, missing := range map[string]bool{
+		"Reopen":  r.reopens && s.reopen == nil,
+		"Peer":    r.peers && s.peer == nil,
+		"Clocked": r.clocked && s.clocked == nil,
+	} {
+		if missing {
+			t.Skipf("no %s option was given", option)
+		}
 	}
-	j := s.open(t)
+	c, open := &jumpingClock{Virtual: clock.NewVirtual(epoch)}, s.open
+	if r.clocked {
+		open = func(t testing.TB) journal.Journal { return s.clocked(t, c) }
+	}
+	j := open(t)
 	if j == nil {
 		t.Fatal("open returned no journal")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), s.patience)
-	p := &probe{TB: t, Journal: j, ctx: ctx, suite: s}
+	p := &probe{TB: t, Journal: j, ctx: ctx, suite: s, clock: c}
 	defer func() {
 		cancel()
 		if err := p.Close(); err != nil {
@@ -101,6 +142,31 @@ type probe struct {
 	journal.Journal
 	ctx   context.Context
 	suite suite
+	clock *jumpingClock // the journal's, if the rule is clocked
+}
+
+// epoch is when the clocks of rules start.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// A jumpingClock can be set back, as the machine's clock can.
+type jumpingClock struct {
+	*clock.Virtual
+	mu   sync.Mutex
+	back time.Duration
+}
+
+// Now implements [clock.Clock].
+func (c *jumpingClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Virtual.Now().Add(-c.back)
+}
+
+// setBack lets the clock show a time d before what it shows.
+func (c *jumpingClock) setBack(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.back += d
 }
 
 // event returns an event without an ID whose data says what it is.
@@ -180,6 +246,44 @@ func (p *probe) head() journal.Position {
 		p.Fatalf("Head: %v", err)
 	}
 	return h
+}
+
+// everything makes each call that a journal knows, with arguments that are good, and returns the
+// errors. One that the engine does not support is left out.
+func (p *probe) everything(ctx context.Context) map[string]error {
+	errs := map[string]error{}
+	call := func(name string, err error) {
+		if name != "AppendMany" || !errors.Is(err, journal.ErrUnsupported) {
+			errs[name] = err
+		}
+	}
+	_, err := p.Append(ctx, "s", journal.Any, event("never"))
+	call("Append", err)
+	_, err = p.AppendMany(ctx, batch("s", journal.Any, event("never")), batch("t", journal.Any, event("never")))
+	call("AppendMany", err)
+	_, err = p.Version(ctx, "s")
+	call("Version", err)
+	_, err = p.Head(ctx)
+	call("Head", err)
+	_, err = collect(p.Read(ctx, "s", 0))
+	call("Read", err)
+	_, err = collect(p.All(ctx, 0, journal.Filter{}))
+	call("All", err)
+	_, err = collect(p.Subscribe(ctx, 0, journal.Filter{}))
+	call("Subscribe", err)
+	_, _, err = p.Snapshots().Load(ctx, "s", 1)
+	call("Snapshots.Load", err)
+	call("Snapshots.Save", p.Snapshots().Save(ctx, "s", journal.Snapshot{Version: 1}))
+	_, err = p.Checkpoints().Load(ctx, "reader")
+	call("Checkpoints.Load", err)
+	call("Checkpoints.Move", p.Checkpoints().Move(ctx, "reader", 0, 0, 1))
+	_, err = p.Leases().Acquire(ctx, "lease", "ann", ttl)
+	call("Leases.Acquire", err)
+	lease := journal.Lease{Name: "lease", Holder: "ann", Fence: 1, TTL: ttl}
+	_, err = p.Leases().Renew(ctx, lease)
+	call("Leases.Renew", err)
+	call("Leases.Release", p.Leases().Release(ctx, lease))
+	return errs
 }
 
 // data returns what the events say, for comparing.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,14 +13,17 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/journaltest"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
 )
 
-func open(t testing.TB, url string) journal.Journal {
+func open(t testing.TB, url string) journal.Journal { return openAt(t, clock.Real(), url) }
+
+func openAt(t testing.TB, c clock.Clock, url string) journal.Journal {
 	t.Helper()
-	j, err := journal.Open(t.Context(), &journal.Local{}, url, sqlite.Engine)
+	j, err := journal.Open(t.Context(), &journal.Local{Time: c}, url, sqlite.Engine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +46,26 @@ func TestAGoodJournalPasses(t *testing.T) {
 		j := open(t, url)
 		urls[j] = url
 		return j
-	}, journaltest.Reopen(func(t *testing.T, closed journal.Journal) journal.Journal { return open(t, urls[closed]) }))
+	},
+		journaltest.Reopen(func(t *testing.T, closed journal.Journal) journal.Journal { return open(t, urls[closed]) }),
+		journaltest.Peer(func(t *testing.T, first journal.Journal) journal.Journal { return open(t, urls[first]) }),
+		journaltest.Clocked(func(t *testing.T, c clock.Clock) journal.Journal { return openAt(t, c, "mem:") }))
+}
+
+// maker opens the journals that a rule needs, each changed by wrap: in a file where it is opened more
+// than once, else in memory.
+func maker(t *testing.T, promise string, wrap func(journal.Journal) journal.Journal) journaltest.Maker {
+	url := "mem:"
+	if journaltest.OpensTwice(promise) {
+		url = "file:" + filepath.Join(t.TempDir(), "j.db")
+	}
+	again := func(t testing.TB, _ journal.Journal) journal.Journal { return wrap(open(t, url)) }
+	return journaltest.Maker{
+		Open:    func(t testing.TB) journal.Journal { return wrap(open(t, url)) },
+		Reopen:  again,
+		Peer:    again,
+		Clocked: func(t testing.TB, c clock.Clock) journal.Journal { return wrap(openAt(t, c, url)) },
+	}
 }
 
 // liar is a journal that breaks a promise where one of its functions is set.
@@ -53,6 +76,11 @@ type liar struct {
 	all       func(iter.Seq2[journal.Recorded, error]) iter.Seq2[journal.Recorded, error]
 	subscribe func(j journal.Journal, ctx context.Context, after journal.Position, f journal.Filter) iter.Seq2[journal.Recorded, error]
 	close     func(j journal.Journal) error
+
+	many        func(j journal.Journal, ctx context.Context, batches []journal.Batch) (journal.Position, error)
+	snapshots   func(journal.Snapshots) journal.Snapshots
+	checkpoints func(journal.Checkpoints) journal.Checkpoints
+	leases      func(journal.Leases) journal.Leases
 }
 
 func (l liar) Append(ctx context.Context, stream string, expect journal.Expect, events ...journal.Event) (journal.Version, error) {
@@ -129,15 +157,15 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		onlyWriter   = "the only writer of a stream never sees a conflict"
 		racing       = "repetitions that race are stored once"
 		closing      = "closing answers every append, and truly"
+		kept         = "snapshots, checkpoints and leases outlive a restart"
+		peers        = "two processes share what the journal holds"
+		contention   = "two processes that append lose, double and skip nothing"
 	)
 	pass := func(j journal.Journal, ctx context.Context, stream string, expect journal.Expect, events []journal.Event) (journal.Version, error) {
 		return j.Append(ctx, stream, expect, events...)
 	}
 	proven := map[string]bool{}
-	for name, c := range map[string]struct {
-		liar func(journal.Journal) journal.Journal
-		want []string
-	}{
+	all := map[string]breach{
 		"ignores expectations": {func(inner journal.Journal) journal.Journal {
 			return &liar{Journal: inner, append: func(j journal.Journal, ctx context.Context, s string, _ journal.Expect, e []journal.Event) (journal.Version, error) {
 				return j.Append(ctx, s, journal.Any, e...)
@@ -283,22 +311,19 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 				return v, err
 			}}
 		}, []string{closing}},
-		"opens another journal": {func(inner journal.Journal) journal.Journal { return inner }, []string{reopen}},
-	} {
+		another: {func(inner journal.Journal) journal.Journal { return inner }, []string{reopen, kept, peers, contention}},
+	}
+	maps.Copy(all, breaches)
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			for _, promise := range c.want {
 				proven[promise] = true
-				url := "mem:"
-				var again func(testing.TB, journal.Journal) journal.Journal
-				if promise == reopen || promise == closing {
-					url = "file:" + filepath.Join(t.TempDir(), "j.db")
-					again = func(t testing.TB, _ journal.Journal) journal.Journal { return c.liar(open(t, url)) }
+				m := maker(t, promise, c.liar)
+				if name == another {
+					m.Reopen = func(t testing.TB, _ journal.Journal) journal.Journal { return open(t, "mem:") }
+					m.Peer = m.Reopen
 				}
-				if promise == reopen {
-					again = func(t testing.TB, _ journal.Journal) journal.Journal { return open(t, "mem:") }
-				}
-				start := func(t testing.TB) journal.Journal { return c.liar(open(t, url)) }
-				if !journaltest.Breaks(t, promise, start, again) {
+				if !journaltest.Breaks(t, promise, m) {
 					t.Errorf("a journal that %s passes %q", name, promise)
 				}
 			}
@@ -310,3 +335,6 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		}
 	}
 }
+
+// another is the breach that is in the maker, not in the journal.
+const another = "opens another journal"

@@ -194,13 +194,7 @@ func checkClosed(p *probe) {
 	if len(during) != 1 || !errors.Is(during[0], journal.ErrClosed) {
 		p.Errorf("a subscription to a journal that is closed ends with %v, want ErrClosed", during)
 	}
-	_, err := p.Append(p.ctx, "s", journal.Any, event("never"))
-	_, errVersion := p.Version(p.ctx, "s")
-	_, errHead := p.Head(p.ctx)
-	_, errRead := collect(p.Read(p.ctx, "s", 0))
-	_, errAll := collect(p.All(p.ctx, 0, journal.Filter{}))
-	_, errSubscribe := collect(p.Subscribe(p.ctx, 0, journal.Filter{}))
-	for name, err := range map[string]error{"Append": err, "Version": errVersion, "Head": errHead, "Read": errRead, "All": errAll, "Subscribe": errSubscribe} {
+	for name, err := range p.everything(p.ctx) {
 		if !errors.Is(err, journal.ErrClosed) {
 			p.Errorf("%s: %v, want ErrClosed", name, err)
 		}

@@ -22,12 +22,19 @@ type committer struct {
 	onBusy   func()           // the write lock was found taken
 	onPeer   func()           // there are events that this committer did not write
 
-	record []byte // being stored
-	seen   batch  // being compared
+	record []byte  // being stored
+	seen   batch   // being compared
+	places []place // of the append's batches
+}
+
+// A place is where a batch goes.
+type place struct {
+	stream  int64 // 0 while there is no such stream
+	version journal.Version
 }
 
 // commit stores the requests of the group in one transaction and sets version or err of each. It
-// reports whether the journal has new events.
+// reports whether anything was written.
 func (t *committer) commit(group []*request) (stored bool) {
 	for len(group) > 0 {
 		if t.failed != nil {
@@ -45,7 +52,7 @@ func (t *committer) commit(group []*request) (stored bool) {
 			return false
 		}
 		// What this request did is undone together with the rest, so the rest goes again.
-		culprit.err = fmt.Errorf("append to stream %q: %w", culprit.stream, err)
+		culprit.err = fmt.Errorf("%s: %w", culprit.what(), err)
 		group = slices.DeleteFunc(slices.Clone(group), func(r *request) bool { return r == culprit })
 	}
 	return false
@@ -56,7 +63,7 @@ var errNothing = errors.New("nothing to store")
 
 func fail(group []*request, err error) {
 	for _, r := range group {
-		r.version, r.err = 0, fmt.Errorf("append to stream %q: %w", r.stream, err)
+		r.version, r.err = 0, fmt.Errorf("%s: %w", r.what(), err)
 	}
 }
 
@@ -80,10 +87,10 @@ func (t *committer) transact(group []*request) (culprit *request, err error) {
 		t.head = head
 		t.onPeer()
 	}
-	now := t.clock.Now().UnixNano()
+	now, changed := t.clock.Now(), false
 	for _, r := range group {
 		r.version, r.err = 0, nil
-		refusal, err := t.apply(r, &head, now)
+		wrote, refusal, err := t.apply(r, &head, now)
 		if err != nil {
 			if sqlitefile.Diagnose(err) == sqlitefile.Request {
 				return r, err
@@ -91,8 +98,9 @@ func (t *committer) transact(group []*request) (culprit *request, err error) {
 			return nil, t.failure(err)
 		}
 		r.err = refusal
+		changed = changed || wrote
 	}
-	if head == t.head {
+	if !changed {
 		return nil, errNothing
 	}
 	if err := t.end(); err != nil {
@@ -125,62 +133,85 @@ func (t *committer) failure(err error) error {
 	return err
 }
 
-// apply does one request at the given head, which it moves. A refusal is the answer to a request
-// that wrote nothing; err is an error of SQLite.
-func (t *committer) apply(r *request, head *journal.Position, now int64) (refusal, err error) {
-	stream, err := t.find(r.stream)
-	if err != nil {
-		return nil, err
+// apply does one request at the given head, which it moves, and reports whether it wrote anything.
+// A refusal is the answer to a request that wrote nothing; err is an error of SQLite.
+func (t *committer) apply(r *request, head *journal.Position, now time.Time) (wrote bool, refusal, err error) {
+	if r.change != nil {
+		return r.change.do(t.conn, now)
 	}
-	if r.events[0].ID != "" {
-		last, refusal, err := t.repeated(stream, r)
+	t.places = t.places[:0]
+	for _, b := range r.batches {
+		stream, err := t.find(b.Stream)
+		if err != nil {
+			return false, nil, err
+		}
+		t.places = append(t.places, place{stream: stream})
+	}
+	if r.batches[0].Events[0].ID != "" {
+		last, refusal, err := t.repeated(r.batches)
 		if err != nil || refusal != nil || last != 0 {
 			r.version = last
-			return refusal, err
+			return false, refusal, err
 		}
 	}
-	version, err := t.version(stream)
-	if err != nil {
-		return nil, err
-	}
-	if !r.expect.Met(version) {
-		return &journal.ConflictError{Stream: r.stream, Expected: r.expect, Actual: version}, nil
-	}
-	if stream == 0 {
-		if stream, err = t.addStream(r.stream); err != nil {
-			return nil, err
+	// All streams are looked at before one is written to: the transaction is not this request's
+	// alone, so what it wrote could not be undone.
+	for i, b := range r.batches {
+		p := &t.places[i]
+		if p.version, err = t.version(p.stream); err != nil {
+			return false, nil, err
+		}
+		if !b.Expect.Met(p.version) {
+			return false, &journal.ConflictError{Stream: b.Stream, Expected: b.Expect, Actual: p.version}, nil
 		}
 	}
-	for i := range r.events {
-		*head++
-		if err := t.addEvent(&r.events[i], stream, version, *head, now); err != nil {
-			return nil, err
+	for i, b := range r.batches {
+		if err := t.write(b, t.places[i], head, now.UnixNano()); err != nil {
+			return true, nil, err
 		}
-		version = *head
 	}
-	r.version = version
-	return nil, nil
+	r.version = *head
+	return true, nil, nil
 }
 
-// repeated looks for events with the IDs of the request. It returns the version that the request
-// had when it was stored before, 0 when it was not.
-func (t *committer) repeated(stream int64, r *request) (last journal.Version, refusal, err error) {
+// write stores a batch at its place and moves the head.
+func (t *committer) write(b journal.Batch, p place, head *journal.Position, now int64) (err error) {
+	if p.stream == 0 {
+		if p.stream, err = t.addStream(b.Stream); err != nil {
+			return err
+		}
+	}
+	for i := range b.Events {
+		*head++
+		if err := t.addEvent(&b.Events[i], p.stream, p.version, *head, now); err != nil {
+			return err
+		}
+		p.version = *head
+	}
+	return nil
+}
+
+// repeated looks for events with the IDs of the batches. It returns the version that the append had
+// when it was stored before, 0 when it was not.
+func (t *committer) repeated(batches []journal.Batch) (last journal.Version, refusal, err error) {
 	var taken *journal.IDReusedError
 	missing, same := 0, true
-	for i := range r.events {
-		pos, equal, err := t.lookup(stream, &r.events[i])
-		if err != nil {
-			return 0, nil, err
+	for k, b := range batches {
+		for i := range b.Events {
+			pos, equal, err := t.lookup(t.places[k].stream, &b.Events[i])
+			if err != nil {
+				return 0, nil, err
+			}
+			if pos == 0 {
+				missing++
+				continue
+			}
+			if taken == nil || same && !equal {
+				taken = &journal.IDReusedError{Stream: b.Stream, ID: b.Events[i].ID, Position: pos}
+			}
+			same = same && equal && (last == 0 || pos == last+1)
+			last = pos
 		}
-		if pos == 0 {
-			missing++
-			continue
-		}
-		if taken == nil || same && !equal {
-			taken = &journal.IDReusedError{Stream: r.stream, ID: r.events[i].ID, Position: pos}
-		}
-		same = same && equal && (i == 0 || pos == last+1)
-		last = pos
 	}
 	switch {
 	case taken == nil:

@@ -78,6 +78,47 @@ func TestAnAppendWhoseContextEndsWhileItIsWrittenHasAnUnknownOutcome(t *testing.
 	}
 }
 
+func TestAChangeWhoseContextEndsWhileItIsWrittenHasAnUnknownOutcome(t *testing.T) {
+	url := file(t)
+	j := open(t, url)
+	if _, err := j.Append(t.Context(), "s", journal.NoStream, note("x")); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(context.Context) error{
+		"append to 2 streams, the first being \"a\"": func(ctx context.Context) error {
+			one := journal.Event{ID: "1", Type: "noted"}
+			_, err := j.AppendMany(ctx, journal.Batch{Stream: "a", Events: []journal.Event{one}}, journal.Batch{Stream: "b", Events: []journal.Event{one}})
+			return err
+		},
+		"save a snapshot of stream \"s\"": func(ctx context.Context) error {
+			return j.Snapshots().Save(ctx, "s", journal.Snapshot{Version: 1})
+		},
+		"acquire lease \"lease\"": func(ctx context.Context) error {
+			_, err := j.Leases().Acquire(ctx, "lease", "ann", time.Hour)
+			return err
+		},
+	} {
+		release := lock(t, url)
+		var err error
+		for !errors.Is(err, journal.ErrUnknownOutcome) {
+			// Until the writer has taken it, the change is withdrawn when its context ends.
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			err = change(ctx)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%s: %v, want context.DeadlineExceeded", name, err)
+			}
+		}
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want an error that says %s", err, name)
+		}
+		release()
+		if err := change(t.Context()); err != nil {
+			t.Errorf("%s, again: %v", name, err)
+		}
+	}
+}
+
 func TestTheQueueIsBoundedAndHonoursContexts(t *testing.T) {
 	url := file(t)
 	j := open(t, url)

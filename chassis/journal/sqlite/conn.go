@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"zombiezen.com/go/sqlite"
+
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/internal/sqlitefile"
 )
@@ -62,6 +64,20 @@ func (c *conn) find(name string) (int64, error) { return c.Query(queryFind).Text
 func (c *conn) version(stream int64) (journal.Version, error) {
 	n, err := c.Query(queryVersion).Number(1, stream).One()
 	return journal.Version(n), err
+}
+
+// each calls f for every row of a query.
+func each(q sqlitefile.Query, f func(*sqlite.Stmt) error) error {
+	defer q.End()
+	for {
+		row, err := q.Next()
+		if err != nil || !row {
+			return err
+		}
+		if err := f(q.Stmt); err != nil {
+			return err
+		}
+	}
 }
 
 // name returns the name of a stream by its number.

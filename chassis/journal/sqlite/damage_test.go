@@ -1,17 +1,21 @@
 package sqlite_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
 )
 
-// contents reads everything in both ways: in order, and stream by stream.
+// contents reads everything in both ways, in order and stream by stream, and what is kept beside it.
 func contents(t *testing.T, j journal.Journal) (string, error) {
 	var b strings.Builder
 	streams := map[string]bool{}
@@ -40,16 +44,27 @@ func contents(t *testing.T, j journal.Journal) (string, error) {
 			b.WriteString("version differs\n")
 		}
 	}
-	return b.String(), nil
+	snapshot, _, errSnapshot := j.Snapshots().Load(t.Context(), "s0", 1)
+	at, errAt := j.Checkpoints().Load(t.Context(), "reader")
+	fmt.Fprintf(&b, "%+v %d\n", snapshot, at)
+	return b.String(), errors.Join(errSnapshot, errAt)
 }
 
 func TestAFlippedByteIsFoundWhenOpeningAndNeverServed(t *testing.T) {
 	path := filled(t, 300)
+	j := open(t, "file:"+path)
+	err := errors.Join(
+		j.Snapshots().Save(t.Context(), "s0", journal.Snapshot{Version: 295, Schema: 1, Data: bytes.Repeat([]byte("state"), 1000)}),
+		j.Checkpoints().Move(t.Context(), "reader", 0, 0, 300),
+		j.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
 	pristine, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := open(t, "file:"+path)
+	j = open(t, "file:"+path)
 	want, err := contents(t, j)
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +234,109 @@ func TestAnAppendThatMeetsABrokenDatabaseStopsTheJournal(t *testing.T) {
 		}
 		if (failed == nil) != (sql == "DROP INDEX events_stream") {
 			t.Errorf("reading all after %s: %v", sql, failed)
+		}
+	}
+}
+
+func TestDamageOfWhatIsKeptBesideTheEventsIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql  string
+		meet func(context.Context, journal.Journal) error
+	}{
+		"snapshot data":    {"UPDATE snapshots SET data = CAST('stale' AS BLOB)", loadSnapshot},
+		"snapshot version": {"UPDATE snapshots SET version = 2", loadSnapshot},
+		"snapshot schema":  {"UPDATE snapshots SET schema = schema + 4294967296", loadSnapshot},
+		"snapshot stream": {"UPDATE snapshots SET stream = 2", func(ctx context.Context, j journal.Journal) error {
+			_, _, err := j.Snapshots().Load(ctx, "b", 1)
+			return err
+		}},
+		"checkpoint":       {"UPDATE checkpoints SET pos = pos + 1", loadCheckpoint},
+		"checkpoint fence": {"UPDATE checkpoints SET fence = 0", loadCheckpoint},
+		"checkpoint name":  {"UPDATE checkpoints SET name = 'other'", func(ctx context.Context, j journal.Journal) error { return j.Checkpoints().Move(ctx, "other", 9, 1, 2) }},
+		"lease fence":      {"UPDATE leases SET fence = 0", acquireLease},
+		"lease end":        {"UPDATE leases SET expires = 0", acquireLease},
+		"lease holder":     {"UPDATE leases SET holder = 'bob'", acquireLease},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := file(t)
+			keep := func() journal.Journal {
+				j := open(t, url)
+				for _, stream := range []string{"a", "b"} {
+					if _, err := j.Append(t.Context(), stream, journal.Any, note("x")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, acquired := j.Leases().Acquire(t.Context(), "lease", "ann", time.Hour)
+				at, loaded := j.Checkpoints().Load(t.Context(), "reader")
+				err := errors.Join(acquired, loaded,
+					j.Snapshots().Save(t.Context(), "a", journal.Snapshot{Version: 1, Schema: 1, Data: []byte("state")}),
+					j.Checkpoints().Move(t.Context(), "reader", 3, at, 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return j
+			}
+			j := keep()
+			tamper(t, strings.TrimPrefix(url, "file:"), c.sql)
+			if err := c.meet(t.Context(), j); !errors.Is(err, journal.ErrCorrupt) {
+				t.Errorf("met in use: %v, want ErrCorrupt", err)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := tryOpen(t, url); !errors.Is(err, journal.ErrCorrupt) {
+				t.Errorf("opening: %v, want ErrCorrupt", err)
+			}
+		})
+	}
+}
+
+func loadSnapshot(ctx context.Context, j journal.Journal) error {
+	_, _, err := j.Snapshots().Load(ctx, "a", 1)
+	return err
+}
+
+func loadCheckpoint(ctx context.Context, j journal.Journal) error {
+	_, err := j.Checkpoints().Load(ctx, "reader")
+	return err
+}
+
+func acquireLease(ctx context.Context, j journal.Journal) error {
+	_, err := j.Leases().Acquire(ctx, "lease", "ann", time.Hour)
+	return err
+}
+
+func TestWhatCannotBeWrittenBesideTheEventsStopsTheJournal(t *testing.T) {
+	for table, write := range map[string]func(context.Context, journal.Journal) error{
+		"snapshots": func(ctx context.Context, j journal.Journal) error {
+			return j.Snapshots().Save(ctx, "a", journal.Snapshot{Version: 1})
+		},
+		"checkpoints": func(ctx context.Context, j journal.Journal) error {
+			return j.Checkpoints().Move(ctx, "reader", 0, 0, 1)
+		},
+		"leases": acquireLease,
+		"streams": func(ctx context.Context, j journal.Journal) error {
+			return j.Snapshots().Save(ctx, "a", journal.Snapshot{Version: 1})
+		},
+		"events_stream": func(ctx context.Context, j journal.Journal) error {
+			return j.Snapshots().Save(ctx, "a", journal.Snapshot{Version: 1})
+		},
+	} {
+		url := file(t)
+		j := open(t, url)
+		if _, err := j.Append(t.Context(), "a", journal.Any, note("x")); err != nil {
+			t.Fatal(err)
+		}
+		verb := "TABLE"
+		if table == "events_stream" {
+			verb = "INDEX"
+		}
+		tamper(t, strings.TrimPrefix(url, "file:"), "DROP "+verb+" "+table)
+		if err := write(t.Context(), j); !errors.Is(err, journal.ErrFailed) {
+			t.Errorf("without %s: %v, want ErrFailed", table, err)
+		}
+		if _, err := j.Append(t.Context(), "a", journal.Any, note("x")); !errors.Is(err, journal.ErrFailed) {
+			t.Errorf("append after that: %v, want ErrFailed", err)
 		}
 	}
 }

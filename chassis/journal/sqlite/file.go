@@ -142,6 +142,9 @@ func verify(ctx context.Context, c *conn, head journal.Position, size int64) err
 		if err := kind.Check(c.Conn.Conn); err != nil {
 			return err
 		}
+		if err := c.checkKept(); err != nil {
+			return err
+		}
 	} else {
 		s.after = head - min(head, newestCheck)
 	}
@@ -152,6 +155,20 @@ func verify(ctx context.Context, c *conn, head journal.Position, size int64) err
 		}
 		var err error
 		if done, err = c.read(&b, &s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkKept looks for damage in what is kept beside the events.
+func (c *conn) checkKept() error {
+	for query, decode := range map[string]func(*sqlite.Stmt) error{
+		querySnapshots:   func(row *sqlite.Stmt) error { _, err := decodeSnapshot(row); return err },
+		queryCheckpoints: func(row *sqlite.Stmt) error { _, err := decodeCheckpoint(row); return err },
+		queryLeases:      func(row *sqlite.Stmt) error { _, err := decodeLease(row); return err },
+	} {
+		if err := each(c.Query(query), decode); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/journaltest"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
@@ -31,18 +32,32 @@ func file(t testing.TB) string { return "file:" + filepath.Join(t.TempDir(), "jo
 
 func note(data string) journal.Event { return journal.Event{Type: "noted", Data: []byte(data)} }
 
+// openAt opens a new journal at the URL with the clock.
+func openAt(t *testing.T, c clock.Clock, url string) journal.Journal {
+	t.Helper()
+	j, err := journal.Open(t.Context(), &journal.Local{Time: c}, url, sqlite.Engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() }) // most tests have closed it, and then this does nothing
+	return j
+}
+
 func TestMemoryKeepsThePromisesOfAJournal(t *testing.T) {
-	journaltest.Run(t, func(t *testing.T) journal.Journal { return open(t, "mem:") })
+	journaltest.Run(t, func(t *testing.T) journal.Journal { return open(t, "mem:") },
+		journaltest.Clocked(func(t *testing.T, c clock.Clock) journal.Journal { return openAt(t, c, "mem:") }))
 }
 
 func TestFileKeepsThePromisesOfAJournal(t *testing.T) {
 	urls := map[journal.Journal]string{}
+	again := func(t *testing.T, known journal.Journal) journal.Journal { return open(t, urls[known]) }
 	journaltest.Run(t, func(t *testing.T) journal.Journal {
 		url := file(t)
 		j := open(t, url)
 		urls[j] = url
 		return j
-	}, journaltest.Reopen(func(t *testing.T, closed journal.Journal) journal.Journal {
-		return open(t, urls[closed])
-	}))
+	},
+		journaltest.Reopen(again),
+		journaltest.Peer(again),
+		journaltest.Clocked(func(t *testing.T, c clock.Clock) journal.Journal { return openAt(t, c, file(t)) }))
 }

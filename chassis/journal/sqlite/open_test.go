@@ -144,6 +144,8 @@ func TestFilesThatAreNoJournalAreRefusedUntouched(t *testing.T) {
 	tamper(t, older, "PRAGMA user_version = 0")
 	altered := filled(t, 1)
 	tamper(t, altered, "DROP INDEX events_stream")
+	foreigner := filled(t, 1)
+	tamper(t, foreigner, "DROP TABLE leases", "CREATE TABLE leases(tenant TEXT)")
 	unsalted := filled(t, 1)
 	tamper(t, unsalted, "DELETE FROM meta")
 	broken := filled(t, 1)
@@ -162,6 +164,7 @@ func TestFilesThatAreNoJournalAreRefusedUntouched(t *testing.T) {
 		newer:                      "schema version 99, made by a newer release; this one knows versions up to 1",
 		older:                      "versions start at 1",
 		altered:                    "schema of events_stream",
+		foreigner:                  "schema of leases",
 		unsalted:                   "salt of event IDs",
 		broken:                     "restore it from a backup",
 	} {
@@ -228,5 +231,17 @@ func TestSeveralOpenANewFileAtOnce(t *testing.T) {
 			})
 		}
 		group.Wait()
+	}
+}
+
+func TestAJournalOfAnEarlierReleaseIsTakenOver(t *testing.T) {
+	path := filled(t, 3)
+	tamper(t, path, "DROP TABLE snapshots", "DROP TABLE checkpoints", "DROP TABLE leases") // as the first release made it
+	j := open(t, "file:"+path)
+	if err := j.Checkpoints().Move(t.Context(), "reader", 0, 0, 3); err != nil {
+		t.Error(err)
+	}
+	if n := count(t, j); n != 3 {
+		t.Errorf("%d events, want 3", n)
 	}
 }

@@ -51,6 +51,18 @@ func streamSum(stream int64, name string) uint32 {
 	return crc32.Checksum(append(b, name...), castagnoli)
 }
 
+// A sum is the CRC-32C of the columns of a row so far; 0 is that of none.
+type sum uint32
+
+func (s sum) number(n int64) sum {
+	return sum(crc32.Update(uint32(s), castagnoli, binary.LittleEndian.AppendUint64(nil, uint64(n))))
+}
+
+// text adds a text with its length, so that no two rows of texts add up alike.
+func (s sum) text(t string) sum { return s.number(int64(len(t))).bytes([]byte(t)) }
+
+func (s sum) bytes(b []byte) sum { return sum(crc32.Update(uint32(s), castagnoli, b)) }
+
 // appendRecord appends the blob of an event to an empty b.
 func (key *rowKey) appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Position, at int64, e *journal.Event) []byte {
 	b = append(b, recordFormat, 0, 0, 0, 0)

@@ -25,6 +25,11 @@ var kind = sqlitefile.Kind{
 		{Name: "events_stream", SQL: `CREATE INDEX events_stream ON events(stream)`},
 		{Name: "ids", SQL: `CREATE TABLE ids(stream INTEGER NOT NULL, id TEXT NOT NULL, pos INTEGER NOT NULL, PRIMARY KEY(stream, id)) STRICT, WITHOUT ROWID`},
 	},
+	Later: []sqlitefile.Object{
+		{Name: "snapshots", SQL: `CREATE TABLE snapshots(stream INTEGER PRIMARY KEY, version INTEGER NOT NULL, schema INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL) STRICT`},
+		{Name: "checkpoints", SQL: `CREATE TABLE checkpoints(name TEXT PRIMARY KEY, pos INTEGER NOT NULL, fence INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID`},
+		{Name: "leases", SQL: `CREATE TABLE leases(name TEXT PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL, ttl INTEGER NOT NULL, expires INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID`},
+	},
 	Remedy:  "restore it from a backup",
 	Invalid: journal.ErrInvalid, Corrupt: journal.ErrCorrupt, Busy: journal.ErrBusy, Full: journal.ErrFull, Failed: journal.ErrFailed,
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,16 +29,36 @@ func (s *store) Append(ctx context.Context, stream string, expect journal.Expect
 	if err := journal.ValidateAppend(stream, events); err != nil {
 		return 0, err
 	}
-	if err := ctx.Err(); err != nil {
+	return s.append(ctx, journal.Batch{Stream: stream, Expect: expect, Events: events})
+}
+
+// AppendMany implements [journal.Journal].
+func (s *store) AppendMany(ctx context.Context, batches ...journal.Batch) (journal.Position, error) {
+	if err := journal.ValidateBatches(batches); err != nil {
 		return 0, err
 	}
-	r := &request{stream: stream, expect: expect, events: events}
+	return s.append(ctx, slices.Clone(batches)...)
+}
+
+func (s *store) append(ctx context.Context, batches ...journal.Batch) (journal.Position, error) {
+	r := &request{batches: batches}
+	if err := s.do(ctx, r); err != nil {
+		return 0, err
+	}
+	return r.version, nil
+}
+
+// do has the request written and returns when its answer is known, or never will be.
+func (s *store) do(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if s.writer != nil {
-		return s.writer.append(ctx, r)
+		return s.writer.do(ctx, r)
 	}
 	c, err := s.pool.acquire(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	grown := s.memory.commit([]*request{r})
 	head := s.memory.head
@@ -45,7 +66,7 @@ func (s *store) Append(ctx context.Context, stream string, expect journal.Expect
 	if grown {
 		s.hub.advance(head)
 	}
-	return r.version, r.err
+	return r.err
 }
 
 // Version implements [journal.Journal].
