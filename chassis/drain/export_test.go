@@ -10,6 +10,7 @@ const (
 	HeadsUpFrames = headsUp
 	EmptyRead     = emptyRead
 	HoldUp        = holdUp
+	AckWithin     = ackWithin
 )
 
 // SetFresh sets the least that s, which does not drain yet, keeps connections on which nothing has come.
