@@ -47,7 +47,7 @@ func dripping(c net.Conn, text string, d time.Duration) string {
 
 func TestASlowHeaderIsCut(t *testing.T) {
 	t.Parallel()
-	h := start(t, options{http: chassis.HTTPConfig{HeaderTimeout: 100 * time.Millisecond}}, serve(routes(map[string]chassis.Handler{"GET /": say("")})))
+	h := start(t, options{http: chassis.HTTPConfig{HeaderTimeout: 2 * time.Second}}, serve(routes(map[string]chassis.Handler{"GET /": say("")})))
 	c := h.dial()
 	defer c.Close()
 	begun := time.Now()
@@ -57,7 +57,7 @@ func TestASlowHeaderIsCut(t *testing.T) {
 	got := dripping(c, "Host: x\r\nX-Long: "+strings.Repeat("x", 10_000), 5*time.Millisecond)
 	// Where the cut falls into a line, net/http mostly takes the half for a malformed one.
 	silent, malformed := got == "", strings.HasPrefix(got, "HTTP/1.1 400")
-	if took := time.Since(begun); !silent && !malformed || took > 5*time.Second {
+	if took := time.Since(begun); !silent && !malformed || took > 30*time.Second {
 		t.Errorf("answer %q after %v", got, took)
 	}
 	h.stop()
@@ -318,7 +318,7 @@ func (h *host) attack(t *testing.T, config *tls.Config, settings ...http2.Settin
 		config.NextProtos, config.ServerName = []string{"h2"}, "127.0.0.1"
 		c = tls.Client(c, config)
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
 	t.Cleanup(func() { _ = c.Close() })
 	a := &attacker{Framer: http2.NewFramer(c, bufio.NewReader(c)), conn: c, block: new(bytes.Buffer)}
 	a.headers = hpack.NewEncoder(a.block)
@@ -620,6 +620,9 @@ func TestAFloodOfSettingsDoesNotPileUp(t *testing.T) {
 	for what, reads := range map[string]bool{"from a client that reads": true, "from one that does not": false} {
 		t.Run(what, func(t *testing.T) {
 			cfg := chassis.HTTPConfig{Addr: "unix:" + filepath.Join(t.TempDir(), "s"), H2C: true, WriteTimeout: 500 * time.Millisecond}
+			if reads {
+				cfg.WriteTimeout = time.Minute // a busy machine may be late to read
+			}
 			h := start(t, options{http: cfg}, serve(routes(map[string]chassis.Handler{"GET /": say("hello")})))
 			a := h.attack(t, nil)
 			most := 64 << 20

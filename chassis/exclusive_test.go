@@ -65,7 +65,7 @@ func eventually(t *testing.T, so func() bool, format string, args ...any) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(25 * time.Second)
+	timeout := time.After(time.Minute)
 	for !so() {
 		select {
 		case <-tick.C:

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
@@ -261,10 +262,14 @@ func hasLabels(m *dto.Metric, labels []string) bool {
 	return true
 }
 
-// wantMetric expects a series to have a value.
+// wantMetric expects a series to get a value: a caller may have its answer before it is counted.
 func (h *host) wantMetric(want float64, name string, labels ...string) {
 	h.tb.Helper()
-	if got, ok := h.metric(name, labels...); got != want || !ok {
+	got, ok := h.metric(name, labels...)
+	for end := time.Now().Add(30 * time.Second); (got != want || !ok) && time.Now().Before(end); got, ok = h.metric(name, labels...) {
+		time.Sleep(time.Millisecond) // between two looks
+	}
+	if got != want || !ok {
 		h.tb.Errorf("%s%v = %v (there: %v), want %v", name, labels, got, ok, want)
 	}
 }

@@ -250,7 +250,7 @@ func probing(t *testing.T, addr net.Addr) *probe {
 }
 
 func (p *probe) ask(path string) (int, string, error) {
-	_ = p.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = p.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := fmt.Fprintf(p, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path); err != nil {
 		return 0, "", err
 	}

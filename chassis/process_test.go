@@ -65,7 +65,7 @@ type process struct {
 
 func launch(t *testing.T, daemon string, env ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0])}
 	p.Env = append(os.Environ(), append(env, daemonVariable+"="+daemon, "GAME_RUN_DIR="+t.TempDir(), "GAME_LOG_FORMAT=json", "GAME_ACCESS_LOG_PATH=off",
@@ -125,33 +125,6 @@ func (p *process) request(t *testing.T) *http.Response {
 	return res
 }
 
-func TestSIGTERMFinishesWhatIsUnderWayAndExitsWithZero(t *testing.T) {
-	p := launch(t, "slow", "GOMEMLIMIT=123MiB", "GOGC=77")
-	res := p.request(t)
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	p.until(t, "draining")
-	// The same stop told twice, as timeout(1) does.
-	if err := p.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(p.stdin, "go on\n"); err != nil {
-		t.Fatal(err)
-	}
-	if a := read(res); a.body != fmt.Sprintf("done, limit %d, GOGC 77", 123<<20) || a.err != nil {
-		t.Errorf("the request under way got %q, %v", a.body, a.err)
-	}
-	if code := p.end(); code != 0 {
-		t.Errorf("exit code %d:\n%s", code, p.seen.String())
-	}
-	for _, want := range []string{`"logger":"game","msg":"slog in Setup"`, `"msg":"log in Setup"`, `"msg":"closed"`} {
-		if !strings.Contains(p.seen.String(), want) {
-			t.Errorf("%s is missing in the log:\n%s", want, p.seen.String())
-		}
-	}
-}
-
 func TestTheSecondSignalExitsAtOnce(t *testing.T) {
 	p := launch(t, "slow")
 	res := p.request(t)
@@ -159,24 +132,11 @@ func TestTheSecondSignalExitsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.until(t, "draining")
-	// Repeated until it counts: what comes within 100 ms of the first is the same signal.
-	again, stop, stopped := time.NewTicker(20*time.Millisecond), make(chan struct{}), make(chan struct{})
-	defer again.Stop()
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-again.C:
-				_ = p.Process.Signal(syscall.SIGTERM) // it may have ended
-			case <-stop:
-				return
-			}
-		}
-	}()
+	time.Sleep(150 * time.Millisecond) // what comes within 100 ms of the first is the same signal
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 	p.until(t, "second signal: ending without draining")
-	// One that comes when the supervisor has finished would end the process.
-	close(stop)
-	<-stopped
 	if code := p.end(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}

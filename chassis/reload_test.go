@@ -157,7 +157,7 @@ func startDaemon(t *testing.T, daemon string, env []string, args ...string) *run
 		_ = d.Wait()
 	}()
 	t.Cleanup(func() {
-		for range 20 {
+		for range 120 {
 			_ = d.Process.Signal(syscall.SIGTERM) // it may have ended
 			select {
 			case <-d.exited:

@@ -23,7 +23,9 @@
 // Files are compared by identity (device and inode), size and time of last change, through
 // symbolic links, as Kubernetes swaps the link to a directory. While the last look failed, the
 // files are read at each, so that what a comparison does not show, such as a permission granted,
-// heals too.
+// heals too. They are also read again where they had changed less than 2 s before they were read:
+// one more change in place may have the same size and the same time, as the clocks of file systems
+// are coarse (4 ms on many Linux kernels, 2 s on FAT).
 package certificate
 
 import (
@@ -100,12 +102,22 @@ func (l *loaded) equals(o *loaded) bool {
 }
 
 // state is how the two files look from outside: nil for one that cannot be looked at.
-type state struct{ cert, key os.FileInfo }
+type state struct {
+	cert, key os.FileInfo
+	young     bool // a further change might look the same
+}
+
+// grain is how coarse the clock of a file system may be.
+const grain = 2 * time.Second
 
 func (p *Pair) look() (s state) {
+	settled := time.Now().Add(-grain)
 	// Without its file, what there is to say comes from reading it.
 	s.cert, _ = os.Stat(p.certFile)
 	s.key, _ = os.Stat(p.keyFile)
+	for _, f := range []os.FileInfo{s.cert, s.key} {
+		s.young = s.young || f != nil && f.ModTime().After(settled)
+	}
 	return s
 }
 

@@ -50,7 +50,7 @@ func Example() {
 	fmt.Printf("serving %X\n", inUse.Leaf.SerialNumber)
 
 	renew(0x2B)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	pair.Watch(ctx, time.Millisecond, func(e certificate.Event) {
 		fmt.Println("changed to", e.Serial, e.Err)
 		cancel() // a service goes on watching

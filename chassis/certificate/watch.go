@@ -48,7 +48,7 @@ func (p *Pair) Watch(ctx context.Context, every time.Duration, report func(Event
 		case <-ticker.C:
 		}
 		old, now := p.current.Load(), p.look()
-		if last == "" && now.equals(old.state) {
+		if last == "" && now.equals(old.state) && !old.state.young {
 			continue
 		}
 		l, err := p.replacement(now)

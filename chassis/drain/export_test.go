@@ -11,6 +11,7 @@ const (
 	EmptyRead     = emptyRead
 	HoldUp        = holdUp
 	HoldFor       = holdFor
+	AckWithin     = ackWithin
 )
 
 // SetFresh sets the least that s, which does not drain yet, keeps connections on which nothing has come.

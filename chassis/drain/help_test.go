@@ -92,7 +92,7 @@ func clean(t testing.TB) {
 		if t.Failed() {
 			return
 		}
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines || descriptors() > files; runtime.Gosched() {
+		for end := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines || descriptors() > files; runtime.Gosched() {
 			if time.Now().After(end) {
 				buf := make([]byte, 1<<16)
 				t.Fatalf("left behind: %d goroutines of %d, %d descriptors of %d\n%s",
@@ -113,9 +113,9 @@ func descriptors() int {
 // until fails the test if what does not become true.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); {
+	for end := time.Now().Add(30 * time.Second); !is(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within 30 s: %s", what)
 		}
 		time.Sleep(time.Millisecond) // between two looks
 	}
@@ -143,7 +143,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 
 // draining starts a Drain; the channel has its result.
 func draining(t testing.TB, s *running, how drain.Leave) chan error {
-	ctx, done := within(t, 20*time.Second), make(chan error, 1)
+	ctx, done := within(t, 40*time.Second), make(chan error, 1)
 	go func() { done <- s.Drain(ctx, how) }()
 	return done
 }
@@ -175,7 +175,7 @@ func dial(t testing.TB, addr string) *client {
 }
 
 func clientOn(t testing.TB, c net.Conn) *client {
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(40 * time.Second))
 	t.Cleanup(func() { c.Close() })
 	return &client{c, bufio.NewReader(c)}
 }
@@ -213,18 +213,17 @@ func (c *client) want(t testing.TB, body string) *http.Response {
 // of the last answer is still read by the old one.
 func (c *client) wantMove(t testing.TB) {
 	t.Helper()
-	for range 100 {
+	until(t, "it moves", func() bool {
 		c.send(t, get("/move"))
-		switch got, _, err := c.receive(); {
-		case err != nil:
+		got, _, err := c.receive()
+		if err != nil {
 			t.Fatal(err)
-		case got == "new /move 0":
-			return
-		case got != "old /move 0":
+		}
+		if got != "old /move 0" && got != "new /move 0" {
 			t.Fatalf("answer %q", got)
 		}
-	}
-	t.Fatal("it does not move")
+		return got == "new /move 0"
+	})
 }
 
 // wantEnd reads to the end of the connection.

@@ -23,7 +23,7 @@ var errNoPreface = errors.New("want a line that begins with #")
 
 // line is a preface for tests: "#" and a name up to the line's end, read byte by byte.
 func line(c net.Conn) ([]byte, error) {
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	var name []byte
 	for b := make([]byte, 1); len(name) < 100; {
 		if _, err := io.ReadFull(c, b); err != nil {
@@ -78,26 +78,27 @@ func TestThePrefaceComesBeforeTheRequestAndIsKnownToIt(t *testing.T) {
 }
 
 func TestAConnectionWithABadPrefaceIsClosedAndTold(t *testing.T) {
-	clean(t)
-	o, refusals := told(drain.Options{Entry: drain.Entry{Preface: line}})
-	s := serve(t, listen(t), &http.Server{Handler: noter("s"), ReadHeaderTimeout: 100 * time.Millisecond}, o)
-	bad := dial(t, s.addr)
-	bad.send(t, get("/"))
-	if b, _ := io.ReadAll(bad.r); len(b) > 0 { // maybe reset, as the request was not read
-		t.Errorf("answer %q", b)
-	}
-	if r := wantRefusal(t, refusals, drain.ReasonPreface, 0, ""); !errors.Is(r.Err, errNoPreface) {
-		t.Errorf("error %v", r.Err)
-	}
-	for _, beginning := range []string{"", "#ad"} {
-		// A later deadline of its own does not help.
-		slow := dial(t, s.addr)
-		slow.send(t, beginning)
-		slow.wantEnd(t)
-		if r := wantRefusal(t, refusals, drain.ReasonPreface, 0, ""); r.Err == nil {
-			t.Error("without a cause")
+	synctest.Test(t, func(t *testing.T) {
+		o, refusals := told(drain.Options{Entry: drain.Entry{Preface: line}})
+		s := virtual(t, &http.Server{Handler: noter("s"), ReadHeaderTimeout: time.Second}, o)
+		bad := s.dial(t)
+		_, _ = io.WriteString(bad, get("/")) // no more than a byte is read
+		if b, _ := io.ReadAll(bad.r); len(b) > 0 {
+			t.Errorf("answer %q", b)
 		}
-	}
+		if r := wantRefusal(t, refusals, drain.ReasonPreface, 0, ""); !errors.Is(r.Err, errNoPreface) {
+			t.Errorf("error %v", r.Err)
+		}
+		for _, beginning := range []string{"", "#ad"} {
+			// A later deadline of its own does not help.
+			slow := s.dial(t)
+			_, _ = io.WriteString(slow, beginning)
+			slow.wantEnd(t)
+			if r := wantRefusal(t, refusals, drain.ReasonPreface, 0, ""); r.Err == nil {
+				t.Error("without a cause")
+			}
+		}
+	})
 }
 
 func TestASilentClientHoldsUpNobodyElsesPreface(t *testing.T) {
@@ -207,27 +208,24 @@ func TestAConnectionThatIsTakenBackKeepsItsNote(t *testing.T) {
 }
 
 func TestTheHeaderBehindAPrefaceOfAnAdoptedConnectionHasItsOwnTime(t *testing.T) {
-	clean(t)
-	o, refusals := told(drain.Options{Entry: drain.Entry{Preface: line}})
-	s := serve(t, listen(t), &http.Server{Handler: noter("s"), ReadHeaderTimeout: 100 * time.Millisecond, IdleTimeout: time.Hour}, o)
-	for _, beginning := range []string{"#ad", "#ada\nGET / HTTP/1.1\r\nHost: x\r\n"} {
-		l := listen(t)
-		c := dial(t, l.Addr().String())
-		raw, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		o, refusals := told(drain.Options{Entry: drain.Entry{Preface: line}})
+		s := virtual(t, &http.Server{Handler: noter("s"), ReadHeaderTimeout: time.Second, IdleTimeout: time.Hour}, o)
+		for _, beginning := range []string{"#ad", "#ada\nGET / HTTP/1.1\r\nHost: x\r\n"} {
+			near, far := net.Pipe()
+			if err := s.Adopt(far, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			c := clientOn(t, near)
+			c.send(t, beginning)
+			c.wantEnd(t)
+			select {
+			case <-refusals:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%q: nobody was told", beginning)
+			}
 		}
-		if err := s.Adopt(raw, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		c.send(t, beginning)
-		c.wantEnd(t)
-		select {
-		case <-refusals:
-		case <-time.After(10 * time.Second):
-			t.Errorf("%q: nobody was told", beginning)
-		}
-	}
+	})
 }
 
 func TestThePrefaceOfAGateEndsAtTheDeadlineOfTheFirstRead(t *testing.T) {

@@ -140,26 +140,27 @@ func TestRequestsThatComeInTimeSetHardlyAnyDeadline(t *testing.T) {
 }
 
 func TestWhoTakesAConnectionOverFindsNoDeadlineOnIt(t *testing.T) {
-	clean(t)
-	got := make(chan error, 1)
-	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan error, 1)
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				got <- err
+				return
+			}
+			defer c.Close()
+			raw := c.(interface{ NetConn() net.Conn }).NetConn()
+			_, err = raw.Read(make([]byte, 1)) // which no wrapper helps to go on
 			got <- err
-			return
+		})
+		const within = 200 * time.Millisecond
+		s := virtual(t, &http.Server{Handler: h, ReadHeaderTimeout: within}, drain.Options{})
+		c := s.dial(t)
+		c.send(t, get("/"))
+		time.Sleep(2 * within) // virtual
+		c.send(t, "x")
+		if err := <-got; err != nil {
+			t.Error(err)
 		}
-		defer c.Close()
-		raw := c.(interface{ NetConn() net.Conn }).NetConn()
-		_, err = raw.Read(make([]byte, 1)) // which no wrapper helps to go on
-		got <- err
 	})
-	const within = 200 * time.Millisecond
-	s := serve(t, listen(t), &http.Server{Handler: h, ReadHeaderTimeout: within}, drain.Options{})
-	c := dial(t, s.addr)
-	c.send(t, get("/"))
-	time.Sleep(2 * within) // as slow as the client is
-	c.send(t, "x")
-	if err := <-got; err != nil {
-		t.Error(err)
-	}
 }

@@ -449,7 +449,7 @@ func TestFourThousandIdleConnectionsMove(t *testing.T) {
 	drained(t, draining(t, old, drain.Leave{Give: pass, Min: time.Minute}))
 	took := time.Since(begin)
 	t.Logf("%d connections moved in %v", n, took)
-	if took > 5*time.Second { // about 0.1 s, but not with the race detector beside other tests
+	if took > 30*time.Second { // about 0.1 s; one after the other would be 20 s and more on a fast machine
 		t.Errorf("it took %v", took)
 	}
 	if s := old.Stats(); s.Given != n || s.TakenBack != 0 {

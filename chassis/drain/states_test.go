@@ -45,7 +45,7 @@ func TestStatesTellWhatConnectionsDo(t *testing.T) {
 	want := func(want drain.States) {
 		t.Helper()
 		var got drain.States
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			if got = s.States(); got == want {
 				return
 			}

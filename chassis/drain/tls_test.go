@@ -184,7 +184,7 @@ func untilTheSocketEnds(t *testing.T) time.Duration {
 	c.send(t, get("/"))
 	c.want(t, "s / 0")
 	done := draining(t, s, drain.Leave{})
-	if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	var alert [64]byte
@@ -269,23 +269,24 @@ func TestAHandshakeThatFailsEndsTheConnectionAndIsLogged(t *testing.T) {
 		talk   func(addr string) (net.Conn, error)
 		send   string
 		logged string
+		within time.Duration // for the handshake
 	}{
 		"nonsense": {nil, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) },
-			"nonsense", "tls: first record does not look like a TLS handshake"},
+			"nonsense", "tls: first record does not look like a TLS handshake", time.Hour},
 		"silence": {nil, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) },
-			"", "i/o timeout"},
+			"", "i/o timeout", 200 * time.Millisecond},
 		"HTTP/1 where h2 was agreed": {nil, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("h2")) },
-			get("/"), ""},
+			get("/"), "", time.Hour},
 		"h2 where HTTP/1 was agreed": {nil, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("http/1.1")) },
-			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", time.Hour},
 		"a protocol that nobody speaks": {[]string{"acme-tls/1"}, func(addr string) (net.Conn, error) { return tls.Dial("tcp", addr, trust("acme-tls/1")) },
-			get("/"), "nothing here speaks acme-tls/1"},
+			get("/"), "nothing here speaks acme-tls/1", time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := new(complaints)
 			config := config.Clone()
 			config.NextProtos = c.protos
-			s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(said, "", 0), ReadHeaderTimeout: 200 * time.Millisecond, WriteTimeout: time.Minute}, drain.Options{TLS: config})
+			s := serve(t, listen(t), &http.Server{Handler: named("s"), ErrorLog: log.New(said, "", 0), ReadHeaderTimeout: c.within, WriteTimeout: time.Hour}, drain.Options{TLS: config})
 			conn, err := c.talk(s.addr)
 			if err != nil {
 				t.Fatal(err)

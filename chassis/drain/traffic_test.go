@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/drain"
@@ -128,24 +129,25 @@ func TestLineBreaksBehindABodyAreNoRequest(t *testing.T) {
 }
 
 func TestTheTrafficOfARequestThatIsRefusedIsTold(t *testing.T) {
-	clean(t)
-	o, refusals := told(drain.Options{Entry: drain.Entry{Measure: true}})
-	s := serve(t, listen(t), &http.Server{Handler: named("s"), ReadHeaderTimeout: 200 * time.Millisecond}, o)
-	for request, status := range map[string]int{"nonsense\r\n\r\n": 400, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 200, "GET /slow HTTP/1.1\r\nHost:": 0} {
-		c := dial(t, s.addr)
-		c.send(t, get("/"))
-		c.want(t, "s / 0")
-		until(t, "the connection is idle", func() bool { return s.States().Active == 0 })
-		c.send(t, request)
-		answer, err := io.ReadAll(c.r)
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		o, refusals := told(drain.Options{Entry: drain.Entry{Measure: true}})
+		s := virtual(t, &http.Server{Handler: named("s"), ReadHeaderTimeout: 200 * time.Millisecond}, o)
+		for request, status := range map[string]int{"nonsense\r\n\r\n": 400, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": 200, "GET /slow HTTP/1.1\r\nHost:": 0} {
+			c := s.dial(t)
+			c.send(t, get("/"))
+			c.want(t, "s / 0")
+			synctest.Wait() // until the connection is idle
+			c.send(t, request)
+			answer, err := io.ReadAll(c.r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := <-refusals
+			if r.Status != status || r.Traffic != (drain.Traffic{In: int64(len(request)), Out: int64(len(answer))}) {
+				t.Errorf("%q: refusal %+v, %d bytes of answer", request, r, len(answer))
+			}
 		}
-		r := <-refusals
-		if r.Status != status || r.Traffic != (drain.Traffic{In: int64(len(request)), Out: int64(len(answer))}) {
-			t.Errorf("%q: refusal %+v, %d bytes of answer", request, r, len(answer))
-		}
-	}
+	})
 }
 
 func TestTheTrafficOfAnUpgradeIsAllUntilItsHandlerEnds(t *testing.T) {

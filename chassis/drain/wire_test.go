@@ -163,9 +163,10 @@ func TestAClientThatDoesNotReadHoldsNoHandler(t *testing.T) {
 		ended <- err
 	})
 	for what, o := range map[string]drain.Options{"in plain text": {}, "with TLS": {TLS: config}} {
-		o.Entry.WriteTimeout = 250 * time.Millisecond // a busy machine may be that late to read
 		for _, path := range []string{"/bytes", "/reader", "/file", "/part"} {
 			t.Run(path+" "+what, func(t *testing.T) {
+				o := o
+				o.Entry.WriteTimeout = 250 * time.Millisecond
 				s := start(t, h, o)
 				ask(t, s.addr, o.TLS != nil, path)
 				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -173,6 +174,8 @@ func TestAClientThatDoesNotReadHoldsNoHandler(t *testing.T) {
 				}
 				until(t, "the connection is closed", func() bool { return s.Stats().Conns == 0 })
 				// One that reads after all, again and again, loses no byte.
+				o.Entry.WriteTimeout = 30 * time.Second // a busy machine may be late to read
+				s = start(t, h, o)
 				c := ask(t, s.addr, o.TLS != nil, path)
 				read := 0
 				for buf := make([]byte, 2<<20); ; time.Sleep(20 * time.Millisecond) { // slow it is

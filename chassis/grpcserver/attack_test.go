@@ -39,7 +39,7 @@ func dial(tb testing.TB, addr net.Addr) net.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -247,7 +247,7 @@ func TestAHandshakeUnderWayDoesNotHoldUpAStop(t *testing.T) {
 	}
 	begun := time.Now()
 	h.stop()
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("stopped after %v", took)
 	}
 	for _, c := range []net.Conn{silent, greeted} {
@@ -311,9 +311,7 @@ func TestOneClientCannotTakeAllConnections(t *testing.T) {
 	if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
 		t.Errorf("one more is answered %q, %v", b, err)
 	}
-	if n := len(h.logged("refused")); n != 1 {
-		t.Errorf("%d refusals in the log", n)
-	}
+	eventually(t, func() bool { return len(h.logged("refused")) == 1 }, "one refusal is in the log")
 }
 
 // footprint is what the process holds: goroutines, and bytes of live heap.
@@ -328,9 +326,12 @@ func footprint() (goroutines int, heap uint64) {
 func TestAFloodOfSettingsDoesNotPileUp(t *testing.T) {
 	for what, reads := range map[string]bool{"from a client that reads": true, "from one that does not": false} {
 		t.Run(what, func(t *testing.T) {
-			h := start(t, options{grpc: grpcserver.Config{WriteTimeout: 500 * time.Millisecond}}, back())
+			most, within := 64<<20, 500*time.Millisecond
+			if reads {
+				within = time.Minute // a busy machine may be late to read
+			}
+			h := start(t, options{grpc: grpcserver.Config{WriteTimeout: within}}, back())
 			a := h.attack()
-			most := 64 << 20
 			if reads {
 				most = 2 << 20 // 140,000 frames, each of which is answered
 				go func() { _, _ = io.Copy(io.Discard, a.conn) }()

@@ -235,7 +235,7 @@ func TestAMethodThatEndsItsGoroutineIsAnsweredLoggedAndCounted(t *testing.T) {
 		count: func(string, func(string) error, context.Context) error { runtime.Goexit(); return nil },
 	}
 	h := start(t, options{}, e)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, unary := h.say(ctx, "")
 	_, streamed := next(h.stream(ctx, count, ""))

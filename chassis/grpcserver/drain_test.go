@@ -96,7 +96,7 @@ func launch(t *testing.T, gate string) *daemon {
 		_ = d.Wait()
 	}()
 	t.Cleanup(func() {
-		for range 20 {
+		for range 120 {
 			_ = d.Process.Signal(syscall.SIGTERM) // it may have ended
 			select {
 			case <-d.exited:
@@ -124,7 +124,7 @@ func eventually(t *testing.T, so func() bool, what string) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(25 * time.Second)
+	timeout := time.After(time.Minute)
 	for !so() {
 		select {
 		case <-tick.C:
@@ -317,9 +317,12 @@ func TestStreamsMoveOnceAReload(t *testing.T) {
 	wg.Wait()
 }
 
+// patient lets a drain take as long as it likes.
+func patient(s *chassis.Settings) { s.Drain.Timeout = time.Hour }
+
 func TestAConnectionThatSaysNothingHoldsTheDrainUpOnlySoLong(t *testing.T) {
 	cfg, pool := certificate(t)
-	h := start(t, options{grpc: grpcserver.Config{TLS: cfg, HandshakeTimeout: 400 * time.Millisecond}, dial: []grpc.DialOption{
+	h := start(t, options{grpc: grpcserver.Config{TLS: cfg, HandshakeTimeout: time.Hour}, settings: patient, dial: []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool})),
 	}}, back())
 	if _, err := h.say(t.Context(), "are you there"); err != nil {
@@ -332,10 +335,10 @@ func TestAConnectionThatSaysNothingHoldsTheDrainUpOnlySoLong(t *testing.T) {
 	defer c.Close()
 	began := time.Now()
 	h.stop()
-	if took := time.Since(began); took < 250*time.Millisecond || took > 20*time.Second {
+	if took := time.Since(began); took < 250*time.Millisecond || took > time.Minute {
 		t.Errorf("stopped after %v", took)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
@@ -352,7 +355,7 @@ func TestAConnectionThatSaysNothingKeepsNoStreamFromMovingOn(t *testing.T) {
 		<-chassis.Draining(ss.Context())
 		return nil
 	}
-	h := start(t, options{}, e)
+	h := start(t, options{grpc: grpcserver.Config{HandshakeTimeout: time.Hour}, settings: patient}, e)
 	ctx, cancel := context.WithCancel(t.Context())
 	var client sync.WaitGroup
 	defer client.Wait()
@@ -379,7 +382,7 @@ func TestAConnectionThatSaysNothingKeepsNoStreamFromMovingOn(t *testing.T) {
 	}
 	began := time.Now()
 	h.stop()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("stopped after %v", took)
 	}
 	if n := opened.Load(); n > 5 {
@@ -396,7 +399,7 @@ func TestAConnectionWhoseHandshakeIsUnderWayIsToldOfTheDrain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer raw.Close()
-		_ = raw.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = raw.SetDeadline(time.Now().Add(time.Minute))
 		draining := make(chan struct{})
 		h.s.OnState(func(s chassis.State) {
 			if s == chassis.StateDraining {

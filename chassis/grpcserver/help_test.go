@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +91,7 @@ type host struct {
 	conn   *grpc.ClientConn
 	logs   *observer.ObservedLogs
 	access *buffer
+	pipes  *pipeListener // nil for a real socket
 }
 
 // options change how a host starts its service. The zero options are good.
@@ -121,9 +121,9 @@ func try(tb testing.TB, o options, register func(grpc.ServiceRegistrar)) (*host,
 	world := chassis.World{Log: zap.New(core), Stdout: h.access, Stderr: io.Discard}
 	dial := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent("tests")}
 	if o.pipes {
-		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-		world.Listen = func(context.Context, string, string, string) (net.Listener, error) { return l, nil }
-		dial = append(dial, grpc.WithContextDialer(l.dial))
+		h.pipes = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		world.Listen = func(context.Context, string, string, string) (net.Listener, error) { return h.pipes, nil }
+		dial = append(dial, grpc.WithContextDialer(h.pipes.dial))
 	}
 	if o.world != nil {
 		o.world(&world)
@@ -230,8 +230,8 @@ func (h *host) lines() []accesslog.Record {
 func (h *host) wantMetric(want float64, name string, labels ...string) {
 	h.tb.Helper()
 	got, found := h.metric(name, labels)
-	for end := time.Now().Add(5 * time.Second); got != want && time.Now().Before(end); got, found = h.metric(name, labels) {
-		runtime.Gosched()
+	for end := time.Now().Add(30 * time.Second); got != want && time.Now().Before(end); got, found = h.metric(name, labels) {
+		time.Sleep(time.Millisecond) // between two looks
 	}
 	if !found || got != want {
 		h.tb.Errorf("%s%v = %v (it is there: %v), want %v", name, labels, got, found, want)

@@ -407,7 +407,7 @@ func TestAServerThatIsNotServedLeavesNoGoroutine(t *testing.T) {
 			t.Fatal("two listen on one address")
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+	for end := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
