@@ -396,7 +396,7 @@ func (i *Instance) delay() {
 }
 
 // finish drains and closes everything and enters the last state. Whatever happens, it gets
-// through in little more than the time that drain.timeout gives. err is why the service ends,
+// through in little more than the time that drain.timeout gives: see graced. err is why the service ends,
 // nil when it was asked to.
 func (i *Instance) finish(err error) error {
 	s := i.service
@@ -423,10 +423,12 @@ func (i *Instance) finish(err error) error {
 	default:
 	}
 	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
-	if err := s.aggregate.Close(ctx); err != nil {
+	if err := graced(ctx, s.aggregate.Close); err != nil {
 		s.log.Warn("reports of failures are lost", zap.Error(err))
 	}
-	s.endDaily(ctx)
+	if err := graced(ctx, func(ctx context.Context) error { return await(ctx, closeGrace, s.endDaily) }); err != nil {
+		s.log.Error("the report of failures is not written", zap.Error(err))
+	}
 	if err == nil {
 		i.enter(StateClosed)
 		s.log.Info("closed")
@@ -436,7 +438,7 @@ func (i *Instance) finish(err error) error {
 	s.closeAdmin()
 	s.lastWords()
 	_ = s.log.Sync() // a terminal cannot be synced
-	if e := s.closeLogFiles(ctx); e != nil {
+	if e := graced(ctx, s.closeLogFiles); e != nil {
 		fmt.Fprintf(s.world.Stderr, "%s: %v\n", s.name, e) // there is no log any more
 	}
 	return err

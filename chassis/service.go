@@ -93,8 +93,8 @@ func (s *Service) Dry() bool { return s.world.Dry }
 func (s *Service) Registry() *prometheus.Registry { return s.registry }
 
 // OnClose has f called when the service ends, after everything that was opened later has been
-// closed. f must return when its context ends: a second later it is left behind and the next
-// thing closed. name says in errors what is closed.
+// closed. f has what the drain has left of drain.timeout, and a second at least. It must return when its context ends: a
+// second later it is left behind and the next thing closed. name says in errors what is closed.
 func (s *Service) OnClose(name string, f func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,7 +328,7 @@ func (s *Service) closeAll(ctx context.Context) error {
 		c := s.opened[n-1]
 		s.opened = s.opened[:n-1]
 		s.mu.Unlock()
-		if err := await(ctx, closeGrace, c.close); err != nil {
+		if err := graced(ctx, func(ctx context.Context) error { return await(ctx, closeGrace, c.close) }); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
 	}

@@ -151,8 +151,32 @@ func await(ctx context.Context, grace time.Duration, f func(context.Context) err
 	}
 }
 
-// closeGrace is how long something that is closed may go on after the end of its context.
-const closeGrace = time.Second
+const (
+	// closeGrace is how long something that is closed may go on after the end of its context, and the least
+	// time that each is given for closing, also when the drain has used up its own.
+	closeGrace = time.Second
+	// endGrace bounds how much later than the drain all of that may begin.
+	endGrace = 4 * closeGrace
+)
+
+// graced calls f with ctx if there is time for it, and else with a context that ends in closeGrace. ctx is
+// that of the drain: what is left to do behind one that took all its time, such as the last reports of
+// failures, is not lost for that. What begins later than endGrace after the drain's end has no time: then so much
+// hangs that somebody will kill the process.
+func graced(ctx context.Context, f func(context.Context) error) error {
+	now := time.Now()
+	end, bound := ctx.Deadline()
+	if ctx.Err() == nil && (!bound || end.Sub(now) >= closeGrace) {
+		return f(ctx)
+	}
+	grace := now.Add(closeGrace)
+	if last := end.Add(endGrace); bound && last.Before(grace) {
+		grace = last
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return f(ctx)
+}
 
 // panicError is a panic outside a request.
 type panicError struct {
