@@ -22,6 +22,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // State is where a service stands in its life.
@@ -197,9 +198,9 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 func (i *Instance) live(ctx context.Context, setup func(context.Context) error, ready chan<- struct{}) error {
 	s := i.service
 	err := i.open(ctx, setup)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errStuck) {
+	if cause := context.Cause(ctx); cause != nil && !wary.Is(err, errStuck) {
 		i.abandoned = fmt.Errorf("%w: %w", errAbandoned, cause)
-		if err != nil && !errors.Is(err, ctx.Err()) {
+		if err != nil && !wary.Is(err, ctx.Err()) {
 			i.abandoned = fmt.Errorf("%w; Setup said: %w", i.abandoned, err)
 		}
 		s.log.Info("start-up was abandoned", zap.Error(i.abandoned))
@@ -322,7 +323,7 @@ func (i *Instance) open(ctx context.Context, setup func(context.Context) error) 
 	if fields := withStack(err); len(fields) > 0 {
 		s.log.Error("Setup panicked", append(fields, zap.Error(err))...)
 	}
-	if errors.Is(err, errStuck) {
+	if wary.Is(err, errStuck) {
 		return fmt.Errorf("setup %w: its context ended %v ago", errStuck, s.settings.Drain.Timeout)
 	}
 	return err

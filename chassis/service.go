@@ -22,6 +22,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Service is what a service builds itself on: Setup is handed one. Its methods are safe for
@@ -156,7 +157,7 @@ func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end fun
 func (s *Service) workFailed(queueName string, err error) {
 	id := s.failWork("queue "+queueName, err)
 	fields := []zap.Field{zap.String("queue", queueName), zap.String("error_id", id), zap.Error(err)}
-	if p, ok := errors.AsType[*queue.PanicError](err); ok {
+	if p, ok := wary.As[*queue.PanicError](err); ok {
 		fields = append(fields, zap.ByteString("stack", p.Stack))
 	}
 	s.log.Warn("queued work failed", fields...)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Go runs f in the background under name, from when the service is ready (or from now, when it
@@ -62,14 +64,14 @@ func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
 		if err == nil {
 			return
 		}
-		_, panicked := errors.AsType[*panicError](err)
+		_, panicked := wary.As[*panicError](err)
 		cause := err
 		err = fmt.Errorf("background work %q: %w", name, err)
 		switch {
 		case panicked, t.ctx.Err() == nil:
 			s.log.Error("background work failed", zap.String("work", name), zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(cause))
 			s.end(err)
-		case !errors.Is(err, context.Canceled):
+		case !wary.Is(err, context.Canceled):
 			s.log.Warn("background work ended with an error", zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(err))
 		}
 	})
@@ -188,7 +190,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // withStack adds to the fields of a log line the stack of the panic that err tells of.
 func withStack(err error, fields ...zap.Field) []zap.Field {
-	if p, ok := errors.AsType[*panicError](err); ok {
+	if p, ok := wary.As[*panicError](err); ok {
 		return append(fields, zap.ByteString("stack", p.stack))
 	}
 	return fields
