@@ -2,7 +2,6 @@ package chassis
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"runtime/debug"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // rescue, when deferred, answers a panic, and a handler that has ended its goroutine: then returned
@@ -25,7 +25,7 @@ func (ex *exchange) rescue(w http.ResponseWriter, r *http.Request, returned *boo
 		_ = http.NewResponseController(w).Flush()
 		return
 	}
-	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+	if err, ok := v.(error); ok && wary.Is(err, http.ErrAbortHandler) {
 		ex.aborted = true
 		panic(v)
 	}
@@ -62,7 +62,7 @@ func asked(r *http.Request) Asked {
 
 // hasShare reports whether a queue has turned a request away because its client's bodies come slowly.
 func hasShare(err error) bool {
-	r, ok := errors.AsType[*queue.Rejected](err)
+	r, ok := wary.As[*queue.Rejected](err)
 	return ok && r.Reason == queue.ClientShare
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // checkTimeout bounds one readiness check: probes usually give up after a second.
@@ -55,7 +57,7 @@ type result struct {
 
 func resultOf(name string, err error) result {
 	if err != nil {
-		return result{Name: name, Error: err.Error()}
+		return result{Name: name, Error: wary.Text(err)}
 	}
 	return result{Name: name, OK: true}
 }

@@ -37,15 +37,15 @@ func (s *Service) awaitMidnight() {
 	now := s.world.Clock.Now().UTC()
 	midnight := now.Truncate(24 * time.Hour).Add(24 * time.Hour)
 	s.daily.timer = s.world.Clock.AfterFunc(midnight.Sub(now), func() {
-		s.writeDaily(context.Background(), midnight.Add(-time.Second), "")
+		_, _ = s.writeDaily(context.Background(), midnight.Add(-time.Second), "") // which logs what is wrong
 		s.awaitMidnight()
 	})
 }
 
 // endDaily ends that. What failed on a day on which the service stops is written as well.
-func (s *Service) endDaily(ctx context.Context) {
+func (s *Service) endDaily(ctx context.Context) error {
 	if s.settings.Errors.Dir == "" || s.world.Dry {
-		return
+		return nil
 	}
 	s.daily.mu.Lock()
 	s.daily.ended = true
@@ -55,17 +55,21 @@ func (s *Service) endDaily(ctx context.Context) {
 	s.daily.mu.Unlock()
 	if !s.replaced.Load() {
 		now := s.world.Clock.Now().UTC()
-		s.writeDaily(ctx, now, "-"+now.Format("150405"))
+		_, _ = s.writeDaily(ctx, now, asOf(now)) // which logs what is wrong
 	}
+	return nil
 }
 
+// asOf stands behind the day in the name of the report of a part of it.
+func asOf(now time.Time) string { return "-" + now.Format("150405") }
+
 // writeDaily writes what failed on the day of at. as stands behind the day in the name of the report. That
-// of a whole day is written by the process that comes first; a day without a failure has none.
-func (s *Service) writeDaily(ctx context.Context, at time.Time, as string) {
+// of a whole day is written by the process that comes first; a day without a failure has none: written is
+// false then. The error, which is logged, says what is missing or could not be written.
+func (s *Service) writeDaily(ctx context.Context, at time.Time, as string) (written bool, err error) {
 	s.daily.mu.Lock()
 	defer s.daily.mu.Unlock()
 	d, err := s.today(ctx, at)
-	var written bool
 	if !d.Empty() {
 		var writeErr error
 		written, writeErr = s.folder().Write(d, as)
@@ -77,6 +81,7 @@ func (s *Service) writeDaily(ctx context.Context, at time.Time, as string) {
 	if written {
 		s.log.Info("the report of failures is written", zap.String("dir", s.settings.Errors.Dir), zap.String("day", d.Day+as))
 	}
+	return written, err
 }
 
 // today is what failed on the day of at, as far as is known. An error says what is missing.

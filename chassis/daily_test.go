@@ -88,16 +88,22 @@ func TestTheReportOfTodayIsThereOnDemandAndAtTheEnd(t *testing.T) {
 	if a := h.admin("/errors/today"); !strings.HasSuffix(a.body, "None.\n") {
 		t.Errorf("before the first: %s", a.body)
 	}
-	h.get("/store/1")
-	if a := h.admin("/errors/today"); !strings.Contains(a.body, "1  test 1201") || len(files(t, dir)) != 0 {
-		t.Errorf("%s, files %v", a.body, files(t, dir))
-	}
 	req, err := http.NewRequest("POST", h.url("admin", "/errors/today"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a := h.do(req); a.StatusCode != 200 || !strings.HasSuffix(a.body, "None.\n") || len(files(t, dir)) != 0 {
+		t.Errorf("written before the first: %d %s, files %v", a.StatusCode, a.body, files(t, dir))
+	}
+	h.get("/store/1")
+	if a := h.admin("/errors/today"); !strings.Contains(a.body, "1  test 1201") || len(files(t, dir)) != 0 {
+		t.Errorf("%s, files %v", a.body, files(t, dir))
+	}
 	if a := h.do(req); a.StatusCode != 200 || !strings.Contains(a.body, "1  test 1201") {
 		t.Errorf("written: %d %s", a.StatusCode, a.body)
+	}
+	if a := h.do(req); a.StatusCode != 409 || !strings.Contains(a.body, "there is a report of this second already") {
+		t.Errorf("written twice in a second: %d %s", a.StatusCode, a.body)
 	}
 	c.Advance(time.Minute)
 	h.stop()
@@ -120,8 +126,15 @@ func TestAReportThatCannotBeWrittenIsToldOf(t *testing.T) {
 	if a := h.admin("/errors/today"); !strings.Contains(a.body, "1  test 1201") {
 		t.Errorf("%s", a.body)
 	}
+	post, err := http.NewRequest("POST", h.url("admin", "/errors/today"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := h.do(post); a.StatusCode != 500 || !strings.Contains(a.body, "the report is not written: ") || !strings.Contains(a.body, file) {
+		t.Errorf("asked for: %d %s", a.StatusCode, a.body)
+	}
 	h.stop()
-	if n := len(h.logged("the report of failures is not whole")); n != 2 {
+	if n := len(h.logged("the report of failures is not whole")); n != 3 {
 		t.Errorf("%d lines", n)
 	}
 	if _, err := try(t, options{settings: func(s *chassis.Settings) { s.Errors.Keep = -1 }}, serve(routes(nil))); err == nil || !strings.Contains(err.Error(), `"errors.keep": want 1 or more, got -1`) {
@@ -134,5 +147,21 @@ func TestAReportThatCannotBeWrittenIsToldOf(t *testing.T) {
 	}
 	if a := none.do(req); a.StatusCode != 409 || !strings.Contains(a.body, "errors.dir") {
 		t.Errorf("without a directory: %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestAReportThatIsNotWholeIsNoSuccess(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "test-errors-2020-01-01.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := failing(t, reporting(options{}, dir, clock.Real()))
+	h.get("/store/1")
+	req, err := http.NewRequest("POST", h.url("admin", "/errors/today"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := h.do(req); a.StatusCode != 500 || !strings.Contains(a.body, "the report is written, but not all is well: ") || !strings.Contains(a.body, "2020-01-01.json") || len(files(t, dir)) != 3 {
+		t.Errorf("%d %s, files %v", a.StatusCode, a.body, files(t, dir))
 	}
 }

@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -97,7 +98,8 @@ func (f *failures) find(groups []aggregate.Group, text string) int {
 }
 
 // serveToday answers what failed today (UTC) as the daily report will have it, in text. With POST it is
-// written to errors.dir as well.
+// written to errors.dir as well: 500 says that it could not be, or not whole, and 409 that there is no
+// errors.dir, or a report of this second already.
 func (s *Service) serveToday(w http.ResponseWriter, r *http.Request) {
 	now := s.world.Clock.Now().UTC()
 	if r.Method == http.MethodPost {
@@ -105,7 +107,10 @@ func (s *Service) serveToday(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "errors.dir names no directory to write a report to", http.StatusConflict)
 			return
 		}
-		s.writeDaily(r.Context(), now, "-"+now.Format("150405"))
+		if status, problem := s.writeToday(r.Context(), now); status != http.StatusOK {
+			http.Error(w, problem, status)
+			return
+		}
 	}
 	d, err := s.today(r.Context(), now)
 	if err != nil {
@@ -116,6 +121,21 @@ func (s *Service) serveToday(w http.ResponseWriter, r *http.Request) {
 	if err := d.WriteText(w); err != nil {
 		s.log.Debug("the report of failures was not sent whole", zap.Error(err))
 	}
+}
+
+// writeToday writes the report of the day so far, and returns the status of the answer and what is wrong.
+func (s *Service) writeToday(ctx context.Context, now time.Time) (status int, problem string) {
+	as := asOf(now)
+	written, err := s.writeDaily(ctx, now, as)
+	switch there := s.folder().Has(now.Format(time.DateOnly) + as); {
+	case err != nil && written:
+		return http.StatusInternalServerError, "the report is written, but not all is well: " + err.Error()
+	case err != nil:
+		return http.StatusInternalServerError, "the report is not written: " + err.Error()
+	case !written && there:
+		return http.StatusConflict, "there is a report of this second already, which stands: ask again in a second"
+	}
+	return http.StatusOK, ""
 }
 
 func groupOf(groups []aggregate.Group, key string) *aggregate.Group {

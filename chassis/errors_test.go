@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/failure/aggregate"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
@@ -213,6 +215,16 @@ func (r *reports) Take(_ context.Context, one aggregate.Report) error {
 	return r.fail
 }
 
+// count is how many failures it was told of.
+func (r *reports) count() (n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.all {
+		n += one.Count
+	}
+	return n
+}
+
 func TestSinksAreToldOfAllFailuresBeforeTheyAreClosed(t *testing.T) {
 	sink := &reports{fail: errors.New("full")}
 	told := 0
@@ -328,6 +340,77 @@ func TestTheGroupsOfFailuresOutliveAReload(t *testing.T) {
 	if f := young.failures(""); !strings.Contains(f.Problem, "snapshot of worker 1") || len(f.Groups) != 1 {
 		t.Errorf("with a snapshot that is broken: %+v", f)
 	}
+}
+
+func TestAWorkerUnpinsWhatFailedInAnother(t *testing.T) {
+	c := clock.NewVirtual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	timed := func(sup *supervisor) options {
+		o := sup.options()
+		host := o.world
+		o.world = func(w *chassis.World) { host(w); w.Clock = c }
+		return o
+	}
+	before, after := supervise(), supervise()
+	old := failing(t, timed(before))
+	old.get("/store/1")
+	old.get("/slow")
+	pin := func(h *host, key, pinned string) int {
+		req := h.request("POST", "", strings.NewReader(url.Values{"group": {key}, "pinned": {pinned}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+		req.URL.Host, req.URL.Path = h.Addr("admin").String(), "/errors/pin"
+		return h.do(req).StatusCode
+	}
+	key := ""
+	for _, g := range old.failures("").Groups {
+		if g.Code.Number == 1201 {
+			key = g.Key
+		}
+	}
+	if status := pin(old, key, "true"); status != 303 {
+		t.Fatalf("pinned with %d", status)
+	}
+	snapshot, err := before.counter.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(2 * aggregate.Keep)
+	carried, err := carriedOn(t, timed, snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after.others = []reload.Snapshot{{Worker: 1, Data: carried}}
+	young := failing(t, timed(after))
+	if groups := young.failures("").Groups; len(groups) != 1 || !groups[0].Pinned {
+		t.Fatalf("after two quiet weeks: %+v", groups)
+	}
+	if status := pin(young, key, "false"); status != 303 {
+		t.Errorf("unpinned with %d", status)
+	}
+	if groups := young.failures("").Groups; len(groups) != 1 || groups[0].Pinned || groups[0].Count != 1 {
+		t.Errorf("unpinned: %+v", groups)
+	}
+	c.Advance(aggregate.Keep)
+	if groups := young.failures("").Groups; len(groups) != 0 {
+		t.Errorf("a quiet week later: %+v", groups)
+	}
+	last, err := after.counter.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	carried, err = after.counter.Carry([]reload.Snapshot{{Worker: 1, Data: carried}, {Worker: 2, Data: last}})
+	if err != nil || strings.Contains(string(carried), key) {
+		t.Errorf("it is carried on: %v, %q", err, carried)
+	}
+}
+
+// carried is what is carried on of a worker that has ended, by one of another life of the service.
+func carriedOn(t *testing.T, timed func(*supervisor) options, snapshot []byte) ([]byte, error) {
+	other := supervise()
+	failing(t, timed(other)).stop()
+	carried, err := other.counter.Carry([]reload.Snapshot{{Worker: 1, Data: snapshot}})
+	if strings.Contains(string(carried), "chassis 504") {
+		t.Errorf("a group that was quiet for seven days is carried on: %q", carried)
+	}
+	return carried, err
 }
 
 func TestTheTotalOfAReportHasWhatWasCountedBeforeAReload(t *testing.T) {

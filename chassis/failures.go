@@ -11,6 +11,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/failure/aggregate"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // newAggregator makes what groups the service's failures. random is what users are hashed with, unless
@@ -55,11 +56,11 @@ func occurrence(ctx context.Context, f *failure.Error, id string, now time.Time,
 // work.
 func (s *Service) failWork(name string, err error) string {
 	f := classify(s.base, err, s.ids.Float64)
-	var panicked *panicError
-	switch _, coded := errors.AsType[failure.Failer](err); {
-	case errors.As(err, &panicked):
+	panicked, isPanic := wary.As[*panicError](err)
+	switch _, coded := wary.As[failure.Failer](err); {
+	case isPanic:
 		f = failure.Recovered(panicked.value, panicked.stack)
-	case errors.Is(err, errGoexit):
+	case wary.Is(err, errGoexit):
 		f = failure.Recovered(nil, nil)
 	case !coded && f.Code() == failure.CallerLeft:
 		f = failure.Unclassified.Wrap(err) // there is no caller
@@ -93,7 +94,8 @@ func (s *Service) failed(ctx context.Context) ([]aggregate.Group, error) {
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
 	others, err := s.failedElsewhere(ctx)
-	groups := aggregate.Merge(s.aggregate.Groups(), others)
-	aggregate.Sort(groups, s.world.Clock.Now())
+	now := s.world.Clock.Now()
+	groups := aggregate.Recent(aggregate.Merge(s.aggregate.Groups(), others), now)
+	aggregate.Sort(groups, now)
 	return groups, err
 }

@@ -39,15 +39,15 @@ func (s *Service) merger() *kpi.Merger {
 // snapshot is what this process has counted, and its groups of failures.
 func (s *Service) snapshot() ([]byte, error) {
 	counted, err := kpi.Snapshot(s.registry)
-	groups, groupsErr := aggregate.Encode(s.aggregate.Groups())
+	groups, groupsErr := aggregate.Encode(aggregate.Merge(s.aggregate.Groups())) // in the order in which they matter
 	return join(counted, groups), errors.Join(err, groupsErr)
 }
 
-// carry merges what ended processes have counted.
+// carry merges what ended processes have counted. Groups of failures that are forgotten by now end here.
 func (s *Service) carry(ended []reload.Snapshot) ([]byte, error) {
 	counted, err := s.merger().Carry(generations(ended)...)
 	merged, groupsErr := groupsOf(ended)
-	groups, encodeErr := aggregate.Encode(merged)
+	groups, encodeErr := aggregate.Encode(aggregate.Recent(merged, s.world.Clock.Now()))
 	return join(counted, groups), errors.Join(err, groupsErr, encodeErr)
 }
 

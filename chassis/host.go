@@ -40,7 +40,7 @@ func (s *Service) introduce() error {
 	if s.world.host == nil {
 		return nil
 	}
-	drain := s.settings.Drain.Timeout + 2*closeGrace
+	drain := s.settings.Drain.Timeout + endGrace + closeGrace
 	limits := reload.Limits{
 		Start: s.settings.Reload.StartTimeout, Drain: drain, Stop: s.settings.Drain.ReadinessDelay + drain,
 		Draining: s.settings.Reload.MaxDraining,

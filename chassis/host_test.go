@@ -118,7 +118,10 @@ func (s *supervisor) Status(context.Context) (*reload.Status, error) {
 	return s.status, s.broken["status"]
 }
 
-func (s *supervisor) Gather(_ context.Context, count func() []byte) ([]reload.Snapshot, *reload.Status, error) {
+func (s *supervisor) Gather(ctx context.Context, count func() []byte) ([]reload.Snapshot, *reload.Status, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	count()
 	return s.others, s.status, s.broken["gather"]
 }
@@ -211,7 +214,7 @@ func TestAWorkerServesOnceItIsToldTo(t *testing.T) {
 	}
 	receive(t, started, "the start")
 	sup.wantCalls(t, "hello", "listen admin", "listen http", "ready")
-	if want := (reload.Limits{Start: 9 * time.Second, Drain: 9 * time.Second, Stop: 13 * time.Second, Draining: 5}); sup.limits != want {
+	if want := (reload.Limits{Start: 9 * time.Second, Drain: 12 * time.Second, Stop: 16 * time.Second, Draining: 5}); sup.limits != want {
 		t.Errorf("limits %+v, want %+v", sup.limits, want)
 	}
 }

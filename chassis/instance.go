@@ -22,6 +22,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // State is where a service stands in its life.
@@ -197,9 +198,9 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 func (i *Instance) live(ctx context.Context, setup func(context.Context) error, ready chan<- struct{}) error {
 	s := i.service
 	err := i.open(ctx, setup)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errStuck) {
+	if cause := context.Cause(ctx); cause != nil && !wary.Is(err, errStuck) {
 		i.abandoned = fmt.Errorf("%w: %w", errAbandoned, cause)
-		if err != nil && !errors.Is(err, ctx.Err()) {
+		if err != nil && !wary.Is(err, ctx.Err()) {
 			i.abandoned = fmt.Errorf("%w; Setup said: %w", i.abandoned, err)
 		}
 		s.log.Info("start-up was abandoned", zap.Error(i.abandoned))
@@ -322,7 +323,7 @@ func (i *Instance) open(ctx context.Context, setup func(context.Context) error) 
 	if fields := withStack(err); len(fields) > 0 {
 		s.log.Error("Setup panicked", append(fields, zap.Error(err))...)
 	}
-	if errors.Is(err, errStuck) {
+	if wary.Is(err, errStuck) {
 		return fmt.Errorf("setup %w: its context ended %v ago", errStuck, s.settings.Drain.Timeout)
 	}
 	return err
@@ -396,7 +397,7 @@ func (i *Instance) delay() {
 }
 
 // finish drains and closes everything and enters the last state. Whatever happens, it gets
-// through in little more than the time that drain.timeout gives. err is why the service ends,
+// through in little more than the time that drain.timeout gives: see graced. err is why the service ends,
 // nil when it was asked to.
 func (i *Instance) finish(err error) error {
 	s := i.service
@@ -423,10 +424,12 @@ func (i *Instance) finish(err error) error {
 	default:
 	}
 	err = errors.Join(append(errs, s.closeAll(ctx), s.closeAccessLog(ctx))...)
-	if err := s.aggregate.Close(ctx); err != nil {
+	if err := graced(ctx, s.aggregate.Close); err != nil {
 		s.log.Warn("reports of failures are lost", zap.Error(err))
 	}
-	s.endDaily(ctx)
+	if err := graced(ctx, func(ctx context.Context) error { return await(ctx, closeGrace, s.endDaily) }); err != nil {
+		s.log.Error("the report of failures is not written", zap.Error(err))
+	}
 	if err == nil {
 		i.enter(StateClosed)
 		s.log.Info("closed")
@@ -436,7 +439,7 @@ func (i *Instance) finish(err error) error {
 	s.closeAdmin()
 	s.lastWords()
 	_ = s.log.Sync() // a terminal cannot be synced
-	if e := s.closeLogFiles(ctx); e != nil {
+	if e := graced(ctx, s.closeLogFiles); e != nil {
 		fmt.Fprintf(s.world.Stderr, "%s: %v\n", s.name, e) // there is no log any more
 	}
 	return err

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
 	"github.com/seed-754044b3/roadworthy/internal/heap"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Main runs spec as a daemon and exits the process: 0 after a stop that was asked for, 1 when
@@ -210,7 +211,7 @@ func daemon[C any](spec Spec[C], world World, p process) int {
 // serve runs the service until ctx ends or the service does.
 func serve[C any](ctx context.Context, spec Spec[C], settings Settings, cfg C, set *config.Set, world World, own func(*Service)) error {
 	i, err := start(ctx, spec, settings, cfg, set, world, own)
-	if errors.Is(err, errAbandoned) {
+	if wary.Is(err, errAbandoned) {
 		return nil // it was asked to stop, and has
 	}
 	if err != nil {

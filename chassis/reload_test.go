@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
 )
 
@@ -70,6 +71,7 @@ func live(_ context.Context, s *chassis.Service, c gameConf) error {
 		die <- errors.New("the heart stood still")
 		return nil
 	})
+	r.Handle("GET /fail", func(http.ResponseWriter, *http.Request) error { return errStore.With("pid", failure.Safe(os.Getpid())) })
 	r.Handle("GET /stay", func(w http.ResponseWriter, r *http.Request) error {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done() // whoever drains

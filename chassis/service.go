@@ -22,6 +22,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Service is what a service builds itself on: Setup is handed one. Its methods are safe for
@@ -93,8 +94,8 @@ func (s *Service) Dry() bool { return s.world.Dry }
 func (s *Service) Registry() *prometheus.Registry { return s.registry }
 
 // OnClose has f called when the service ends, after everything that was opened later has been
-// closed. f must return when its context ends: a second later it is left behind and the next
-// thing closed. name says in errors what is closed.
+// closed. f has what the drain has left of drain.timeout, and a second at least. It must return when its context ends: a
+// second later it is left behind and the next thing closed. name says in errors what is closed.
 func (s *Service) OnClose(name string, f func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +157,7 @@ func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end fun
 func (s *Service) workFailed(queueName string, err error) {
 	id := s.failWork("queue "+queueName, err)
 	fields := []zap.Field{zap.String("queue", queueName), zap.String("error_id", id), zap.Error(err)}
-	if p, ok := errors.AsType[*queue.PanicError](err); ok {
+	if p, ok := wary.As[*queue.PanicError](err); ok {
 		fields = append(fields, zap.ByteString("stack", p.Stack))
 	}
 	s.log.Warn("queued work failed", fields...)
@@ -328,7 +329,7 @@ func (s *Service) closeAll(ctx context.Context) error {
 		c := s.opened[n-1]
 		s.opened = s.opened[:n-1]
 		s.mu.Unlock()
-		if err := await(ctx, closeGrace, c.close); err != nil {
+		if err := graced(ctx, func(ctx context.Context) error { return await(ctx, closeGrace, c.close) }); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
 	}

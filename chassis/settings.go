@@ -76,7 +76,7 @@ type ErrorsConfig struct {
 	// processes of the service, and of the day so far when it stops. Empty writes none.
 	Dir string `config:"dir" doc:"directory for daily reports of failures; empty writes none"`
 	// Keep bounds the reports in Dir; each is a file of JSON and one of text.
-	Keep int `config:"keep" doc:"daily reports that are kept; older ones are deleted"`
+	Keep int `config:"keep" doc:"daily reports that are kept, and reports of parts of days besides; older ones are deleted"`
 	// Salt is the key of the hash that users are told apart by in samples of failures. Processes with the
 	// same salt make the same hash of one user. Empty means a random one, which ends with the process.
 	Salt config.Secret `config:"salt" doc:"key of the hash by which samples of failures tell users apart"`

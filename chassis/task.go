@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Go runs f in the background under name, from when the service is ready (or from now, when it
@@ -62,14 +64,14 @@ func (t *tasks) start(s *Service, name string, f func(context.Context) error) {
 		if err == nil {
 			return
 		}
-		_, panicked := errors.AsType[*panicError](err)
+		_, panicked := wary.As[*panicError](err)
 		cause := err
 		err = fmt.Errorf("background work %q: %w", name, err)
 		switch {
 		case panicked, t.ctx.Err() == nil:
 			s.log.Error("background work failed", zap.String("work", name), zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(cause))
 			s.end(err)
-		case !errors.Is(err, context.Canceled):
+		case !wary.Is(err, context.Canceled):
 			s.log.Warn("background work ended with an error", zap.String("error_id", s.failWork("background work "+name, cause)), zap.Error(err))
 		}
 	})
@@ -151,8 +153,32 @@ func await(ctx context.Context, grace time.Duration, f func(context.Context) err
 	}
 }
 
-// closeGrace is how long something that is closed may go on after the end of its context.
-const closeGrace = time.Second
+const (
+	// closeGrace is how long something that is closed may go on after the end of its context, and the least
+	// time that each is given for closing, also when the drain has used up its own.
+	closeGrace = time.Second
+	// endGrace bounds how much later than the drain all of that may begin.
+	endGrace = 4 * closeGrace
+)
+
+// graced calls f with ctx if there is time for it, and else with a context that ends in closeGrace. ctx is
+// that of the drain: what is left to do behind one that took all its time, such as the last reports of
+// failures, is not lost for that. What begins later than endGrace after the drain's end has no time: then so much
+// hangs that somebody will kill the process.
+func graced(ctx context.Context, f func(context.Context) error) error {
+	now := time.Now()
+	end, bound := ctx.Deadline()
+	if ctx.Err() == nil && (!bound || end.Sub(now) >= closeGrace) {
+		return f(ctx)
+	}
+	grace := now.Add(closeGrace)
+	if last := end.Add(endGrace); bound && last.Before(grace) {
+		grace = last
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return f(ctx)
+}
 
 // panicError is a panic outside a request.
 type panicError struct {
@@ -164,7 +190,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // withStack adds to the fields of a log line the stack of the panic that err tells of.
 func withStack(err error, fields ...zap.Field) []zap.Field {
-	if p, ok := errors.AsType[*panicError](err); ok {
+	if p, ok := wary.As[*panicError](err); ok {
 		return append(fields, zap.ByteString("stack", p.stack))
 	}
 	return fields

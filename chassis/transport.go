@@ -16,6 +16,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // What follows is for packages that speak a protocol, as grpcserver does: the steps that every
@@ -100,17 +101,24 @@ func (s *Service) AtFault(ctx context.Context, err error) bool {
 }
 
 // classify is failure.From with what the chassis knows beyond package failure: the request's
-// context, and queues.
+// context, and queues. It asks err, which is anybody's, only what may panic: [Service.Fail] is called behind the
+// recover that answers panics, or where there is none.
 func classify(ctx context.Context, err error, spread func() float64) *failure.Error {
 	if err == nil {
 		err = errors.New("a failure without an error")
 	}
-	coded, hasCode := errors.AsType[failure.Failer](err)
-	if p, ok := errors.AsType[*queue.PanicError](err); ok && !(hasCode && errors.As(coded, &p)) {
-		return failure.Recovered(p.Value, p.Stack)
+	coded, hasCode := wary.As[failure.Failer](err)
+	if p, ok := wary.As[*queue.PanicError](err); ok {
+		within := false
+		if hasCode {
+			_, within = wary.As[*queue.PanicError](coded)
+		}
+		if !within {
+			return failure.Recovered(p.Value, p.Stack)
+		}
 	}
 	f := failure.From(err)
-	switch cancelled := errors.Is(err, context.Canceled); {
+	switch cancelled := wary.Is(err, context.Canceled); {
 	case cancelled && f.Stack() == "" && errors.Is(ctx.Err(), context.Canceled):
 		return failure.CallerLeft.Wrap(err)
 	case hasCode:
@@ -118,7 +126,7 @@ func classify(ctx context.Context, err error, spread func() float64) *failure.Er
 	case cancelled:
 		return failure.Unclassified.Wrap(err)
 	}
-	if r, ok := errors.AsType[*queue.Rejected](err); ok {
+	if r, ok := wary.As[*queue.Rejected](err); ok {
 		return rejected(r, err, spread())
 	}
 	return f

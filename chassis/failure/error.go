@@ -1,7 +1,6 @@
 package failure
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 const (
@@ -154,16 +155,16 @@ func (e *Error) Unwrap() error { return e.cause }
 // Is reports whether target is e's code; errors.Is calls it.
 func (e *Error) Is(target error) bool {
 	c, ok := target.(*Code)
-	return ok && c == e.code
+	return ok && e != nil && c == e.code
 }
 
 // Error is everything about e, for the log: set, number, message, all arguments, cause. It must not
-// be sent to clients; [Error.Detail] is for them.
+// be sent to clients; [Error.Detail] is for them. Of a cause whose Error method panics it says so.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.inner != nil {
 		// Most wrappers say what they wrap; it need not be said twice.
-		if text := e.cause.Error(); strings.Contains(text, e.inner.Error()) {
+		if text := wary.Text(e.cause); strings.Contains(text, e.inner.Error()) {
 			b.WriteString(text)
 			writeArgs(&b, e.args[len(e.inner.args):], e.omitted-e.inner.omitted)
 			return b.String()
@@ -173,7 +174,7 @@ func (e *Error) Error() string {
 	writeArgs(&b, e.args, e.omitted)
 	if e.cause != nil {
 		b.WriteString(": ")
-		b.WriteString(e.cause.Error())
+		b.WriteString(wary.Text(e.cause))
 	}
 	return b.String()
 }
@@ -188,7 +189,7 @@ func (e *Error) Detail() string {
 
 // Stack is the stack of the panic that e was made from by [Recovered], and empty for others.
 func (e *Error) Stack() string {
-	if p, ok := errors.AsType[*panicked](e.cause); ok {
+	if p, ok := wary.As[*panicked](e.cause); ok {
 		return p.stack
 	}
 	return ""

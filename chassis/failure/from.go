@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // A Failer is an error that knows its failure code. Other rooms implement it for error types of
@@ -28,20 +30,23 @@ type Failer interface {
 //
 // and everything else is [Unclassified], with err as its cause. The code of an error that cancelled
 // work inside the service, though nobody left, is for the service to say by wrapping it.
+//
+// An error whose own methods panic, such as a nil pointer in an error interface, is taken for what can be
+// found out without them.
 func From(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	if found, ok := errors.AsType[Failer](err); ok {
+	if found, ok := wary.As[Failer](err); ok {
 		return fromFailer(err, found)
 	}
-	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	if large, ok := wary.As[*http.MaxBytesError](err); ok {
 		return TooLarge.With("limit", Safe(large.Limit)).Wrap(err)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if wary.Is(err, context.DeadlineExceeded) {
 		return DeadlineExceeded.Wrap(err)
 	}
-	if errors.Is(err, context.Canceled) {
+	if wary.Is(err, context.Canceled) {
 		return CallerLeft.Wrap(err)
 	}
 	return unknown(err)
@@ -71,14 +76,20 @@ func fromFailer(err error, found Failer) *Error {
 		}
 		return f.Failure().around(err)
 	}
-	e := found.Failure()
+	e := failureOf(found)
 	if e == nil {
 		return unknown(err)
 	}
-	if errors.Is(e, err) {
+	if wary.Is(e, err) {
 		return e
 	}
 	return e.Wrap(err)
+}
+
+// failureOf is what f says, nil if it panics.
+func failureOf(f Failer) (e *Error) {
+	defer func() { _ = recover() }()
+	return f.Failure()
 }
 
 // around is e with err, which wraps it, as the cause.

@@ -1,8 +1,9 @@
 package failure
 
 import (
-	"errors"
 	"strconv"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // A Ref names a code by its set and number, as answers do: whoever calls a service does not link its
@@ -22,10 +23,11 @@ func (c *Code) Ref() Ref { return Ref{c.set, c.number} }
 // the [*Problem] that another service answered over HTTP, whichever is found first in err's chain. It
 // is false for errors without a code. What a gRPC call returned is read by grpcclient.CodeOf.
 func CodeOf(err error) (Ref, bool) {
-	p, answered := errors.AsType[*Problem](err)
-	f, made := errors.AsType[Failer](err)
-	if made && answered && errors.As(f, &p) {
-		answered = false // it is the cause of what was made of it
+	p, answered := wary.As[*Problem](err)
+	f, made := wary.As[Failer](err)
+	if made && answered {
+		_, within := wary.As[*Problem](f)
+		answered = !within // else it is the cause of what was made of it
 	}
 	switch {
 	case answered && p != nil && p.Set != "" && p.Code > 0:

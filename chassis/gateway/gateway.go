@@ -28,7 +28,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -40,6 +39,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Method is one method as it appears over HTTP.
@@ -110,8 +110,8 @@ func newCall(m Method) (*call, error) {
 // refuse answers an error: what reading the body found, what the method returned, or what the
 // gateway did not understand.
 func refuse(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	_, declared := errors.AsType[failure.Failer](err)
-	own, hasStatus := errors.AsType[interface {
+	_, declared := wary.As[failure.Failer](err)
+	own, hasStatus := wary.As[interface {
 		error
 		GRPCStatus() *status.Status
 	}](err)

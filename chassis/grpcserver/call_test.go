@@ -285,6 +285,53 @@ func TestAHandlersOwnStatusIsPassedOn(t *testing.T) {
 	}
 }
 
+// wild is an error whose methods all panic when it is nil.
+type wild struct{ text string }
+
+func (w *wild) Error() string              { return w.text }
+func (w *wild) Unwrap() error              { return errors.New(w.text) }
+func (w *wild) Is(error) bool              { return w.text == "" }
+func (w *wild) As(any) bool                { return w.text == "" }
+func (w *wild) GRPCStatus() *status.Status { return status.New(grpccodes.Aborted, w.text) }
+
+func TestAnErrorWhoseMethodsPanicIsAnsweredLikeAnyOther(t *testing.T) {
+	none := (*wild)(nil)
+	for name, c := range map[string]struct {
+		err    error
+		status grpccodes.Code
+		code   int
+	}{
+		"alone":         {none, grpccodes.Internal, 1},
+		"with a code":   {errBusy.Wrap(none), grpccodes.Unavailable, 1002},
+		"within a code": {fmt.Errorf("get: %w", errBusy.Wrap(none)), grpccodes.Unavailable, 1002},
+		"among others":  {errors.Join(none, errors.New("other")), grpccodes.Internal, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := saying(c.err)
+			e.chat = func(grpc.ServerStream) error { panic(c.err) }
+			h := start(t, options{}, e)
+			_, unary := h.say(t.Context(), "")
+			_, streamed := next(h.stream(t.Context(), count, ""))
+			_, panicked := next(h.stream(t.Context(), chat, ""))
+			for _, err := range []error{unary, streamed} {
+				if f, ok := grpcclient.FailureOf(err); !ok || f.Code != c.code || f.Status != c.status || f.ID == "" {
+					t.Errorf("answered with %+v", f)
+				}
+			}
+			if f, ok := grpcclient.FailureOf(panicked); !ok || f.Code != 1 || f.Status != grpccodes.Internal {
+				t.Errorf("a panic is answered with %+v", f)
+			}
+			h.stop()
+			if n := len(h.logged("request failed")); n != 3 {
+				t.Errorf("%d failures are logged, want 3", n)
+			}
+			if n := len(h.lines()); n != 3 {
+				t.Errorf("%d access lines, want 3", n)
+			}
+		})
+	}
+}
+
 func TestMethodsThatNobodyHasAreUnimplementedAndShareOneSeries(t *testing.T) {
 	asked := 0
 	h := start(t, options{world: func(w *chassis.World) {

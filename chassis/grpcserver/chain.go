@@ -30,6 +30,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 	"github.com/seed-754044b3/roadworthy/internal/timeout"
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // chain takes every call through the steps of an HTTP request: identity, handler, failure,
@@ -206,15 +207,19 @@ func ownStatus(err error) *status.Status {
 	if err == nil {
 		return nil
 	}
-	_, declared := errors.AsType[failure.Failer](err)
-	own, hasStatus := errors.AsType[interface {
+	_, declared := wary.As[failure.Failer](err)
+	own, hasStatus := wary.As[interface {
 		error
 		GRPCStatus() *status.Status
 	}](err)
-	if declared || !hasStatus || own.GRPCStatus().Code() == codes.OK {
+	if declared || !hasStatus {
 		return nil
 	}
-	return own.GRPCStatus()
+	defer func() { _ = recover() }() // the method is anybody's, and nobody recovers what it panics with
+	if st := own.GRPCStatus(); st.Code() != codes.OK {
+		return st
+	}
+	return nil
 }
 
 // answer makes the status that the caller sees, and the code of the failure it is counted as. A

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/seed-754044b3/roadworthy/internal/wary"
 )
 
 // Link is what a worker has of its supervisor, its predecessors and its successor. Its methods are
@@ -351,7 +353,7 @@ func (l *Link) Listen(ctx context.Context, name, network, address string) (net.L
 // serves. Then another one is started, to which this one can hand over. The error says that there
 // is no supervisor.
 func (l *Link) Failed(r Reason, err error) error {
-	if err := l.tell(message{Kind: kindFailed, Reason: r, Error: err.Error()}); err != nil {
+	if err := l.tell(message{Kind: kindFailed, Reason: r, Error: wary.Text(err)}); err != nil {
 		return err
 	}
 	l.mu.Lock()

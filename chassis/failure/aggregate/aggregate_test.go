@@ -440,8 +440,12 @@ func TestOnlyPinnedGroupsOutliveSevenQuietDays(t *testing.T) {
 		t.Errorf("kept %v", groups)
 	}
 	a.Pin(pinned, false, false)
-	if groups := a.Groups(); len(groups) != 0 {
-		t.Errorf("kept %v after it was unpinned", groups)
+	if groups := aggregate.Recent(a.Groups(), c.Now()); len(groups) != 1 || groups[0].Pinned {
+		t.Errorf("after it was unpinned: %v", groups)
+	}
+	c.Advance(aggregate.Keep)
+	if groups := aggregate.Recent(a.Groups(), c.Now()); len(groups) != 0 {
+		t.Errorf("kept %v, seven days after it was unpinned", groups)
 	}
 }
 
@@ -529,7 +533,7 @@ func TestOfTooManyGroupsThoseThatFailedLastAreLeft(t *testing.T) {
 		groups = append(groups, aggregate.Group{Key: fmt.Sprint(i), Last: start.Add(time.Duration(i)), Pinned: i == 0})
 	}
 	merged := aggregate.Merge(groups)
-	if len(merged) != aggregate.MaxGroups+1 || merged[0].Key != "0" || merged[1].Key != fmt.Sprint(2*aggregate.MaxGroups-1) {
+	if len(merged) != aggregate.MaxGroups+2 || merged[0].Key != "0" || merged[1].Key != fmt.Sprint(2*aggregate.MaxGroups-1) {
 		t.Errorf("%d groups, first %s and %s", len(merged), merged[0].Key, merged[1].Key)
 	}
 }

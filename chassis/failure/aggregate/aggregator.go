@@ -3,15 +3,10 @@ package aggregate
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"io"
 	"net/http"
 	"os"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -63,7 +58,8 @@ type Aggregator struct {
 
 	mu     sync.Mutex
 	groups map[key]*group
-	by     map[string]*group // those of groups, and the overflow, by their names
+	by     map[string]*group // those of groups, of the overflow, and of decisions, by their names
+	pruned time.Time         // the last prune
 	pace   pace
 
 	sinks      []namedSink
@@ -90,7 +86,7 @@ type group struct {
 	last   time.Time
 	pinned bool
 	when   time.Time // pinned was changed
-	newest *raw      // a failure of the last minute
+	newest *sampled  // a failure of the last minute
 	days   [maxDays]dayCount
 	seen   []Seen // a ring
 	next   int    // where in seen the next one goes
@@ -100,18 +96,13 @@ type group struct {
 	early    int       // reports made at once in the outbreak
 	waiting  uint64    // failures that no report tells of
 	since    time.Time // the first of them
-	sample   *raw      // one of them
+	sample   *sampled  // one of them
 }
 
 // dayCount is how often a group failed on a day; it stands at the day modulo their number.
 type dayCount struct {
 	day   int64 // since 1970, UTC
 	count uint64
-}
-
-// raw is a failure before anybody has looked at it.
-type raw struct {
-	Occurrence
 }
 
 // New returns an Aggregator that counts. One that has sinks is to be closed, so that they are told the
@@ -136,15 +127,29 @@ func New(cfg Config) *Aggregator {
 	return a
 }
 
-// Add counts a failure. It never blocks and never fails.
+// Add counts a failure. It never blocks and never fails, whatever the methods of its causes do.
 func (a *Aggregator) Add(o Occurrence) {
-	code := o.Error.Code()
 	place := a.place(&o)
+	var s *sampled
+	for !a.count(&o, place, s) {
+		s = a.sampleOf(&o) // outside of the lock: it asks the causes, which others have made
+	}
+}
+
+// count counts a failure. It is false, and nothing is counted, if the failure is to be shown as a sample
+// and s, which is it as one, is nil.
+func (a *Aggregator) count(o *Occurrence, place string, s *sampled) bool {
+	code := o.Error.Code()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.groups[key{code, place}]
 	if g == nil {
 		g = a.admit(code, place, o.Time)
+	}
+	told := len(a.sinks) > 0 && !harmless(code)
+	renew := g.newest == nil || o.Time.Sub(g.newest.Time) >= window
+	if s == nil && (renew || told && g.waiting == 0) {
+		return false
 	}
 	if g.count == 0 {
 		g.first = o.Time
@@ -158,13 +163,14 @@ func (a *Aggregator) Add(o Occurrence) {
 	} else {
 		*on = dayCount{day, 1}
 	}
-	g.see(&o)
-	if g.newest == nil || o.Time.Sub(g.newest.Time) >= window {
-		g.newest = a.keep(&o)
+	g.see(o)
+	if renew {
+		g.newest = s
 	}
-	if len(a.sinks) > 0 && !harmless(code) {
-		a.account(g, &o, quiet)
+	if told {
+		a.account(g, o, s, quiet)
 	}
+	return true
 }
 
 // harmless reports whether code is no failure of the service: it is counted, and nobody is told.
@@ -185,7 +191,10 @@ func (a *Aggregator) place(o *Occurrence) string {
 	if place == "" {
 		place = strings.TrimSpace(methodOf(o) + o.Route)
 	}
-	return cmp.Or(place, f.Code().Place())
+	if place = cmp.Or(place, f.Code().Place()); len(place) > maxPlace {
+		place = clip(place, maxPlace)
+	}
+	return place
 }
 
 // methodOf is what stands in front of a route: HTTP's have it themselves, where it is declared.
@@ -215,7 +224,7 @@ func (a *Aggregator) admit(code *failure.Code, place string, now time.Time) *gro
 		a.groups[key{code, place}] = g
 		return g
 	}
-	if len(a.groups) >= MaxGroups {
+	if len(a.groups) >= MaxGroups && now.Sub(a.pruned) >= window {
 		a.prune(now)
 	}
 	if len(a.groups) < MaxGroups {
@@ -223,23 +232,58 @@ func (a *Aggregator) admit(code *failure.Code, place string, now time.Time) *gro
 		a.groups[key{code, place}], a.by[name] = g, g
 		return g
 	}
-	g := a.by[Overflow]
-	if g == nil {
-		g = &group{place: "places for which there was no room", name: Overflow}
-		a.by[Overflow] = g
+	name = Overflow
+	if harmless(code) {
+		name = OverflowOfCallers
 	}
-	g.code = code // that of its sample
+	g := a.by[name]
+	if g == nil {
+		g = &group{place: "places for which there was no room", name: name}
+		a.by[name] = g
+	}
 	return g
 }
 
-// prune forgets what nobody looks for any more and no report has to tell of.
+// prune forgets what nobody looks for any more and no report has to tell of. What was decided of a group
+// outlives it: another process may carry an earlier decision for as long as the service lives.
 func (a *Aggregator) prune(now time.Time) {
+	a.pruned = now
 	for name, g := range a.by {
-		if g.waiting == 0 && !g.pinned && now.Sub(g.last) >= Keep {
-			delete(a.groups, key{g.code, g.place})
-			delete(a.by, name)
+		if g.count == 0 && !g.when.IsZero() || g.waiting > 0 || g.pinned || now.Sub(g.last) < Keep || now.Sub(g.when) < Keep {
+			continue
+		}
+		delete(a.groups, key{g.code, g.place})
+		delete(a.by, name)
+		if !g.when.IsZero() {
+			a.decide(name, false, g.when)
 		}
 	}
+}
+
+// decide notes a decision about a group that has not failed here, and reports whether there was room. Of
+// more than MaxGroups the oldest is forgotten that only says what holds without it, if no other process
+// can have carried on for long what it was about.
+func (a *Aggregator) decide(name string, pinned bool, when time.Time) bool {
+	n := 0
+	var oldest *group
+	for _, g := range a.by {
+		if g.count > 0 || g.when.IsZero() {
+			continue
+		}
+		n++
+		if !g.pinned && when.Sub(g.when) >= Keep && (oldest == nil || g.when.Before(oldest.when)) {
+			oldest = g
+		}
+	}
+	if n >= MaxGroups {
+		if oldest == nil {
+			return false
+		}
+		delete(a.groups, key{oldest.code, oldest.place})
+		delete(a.by, oldest.name)
+	}
+	a.by[name] = &group{name: name, pinned: pinned, when: when}
+	return true
 }
 
 // see notes the ids of a failure.
@@ -254,165 +298,47 @@ func (g *group) see(o *Occurrence) {
 	g.next = (g.next + 1) % maxSeen
 }
 
-// keep is a failure for later.
-func (a *Aggregator) keep(o *Occurrence) *raw {
-	r := &raw{*o}
-	r.RequestID, r.Route, r.Method = strings.Clone(o.RequestID), strings.Clone(o.Route), knownMethod(o.Method)
-	r.User = ""
-	if o.User != "" {
-		mac := hmac.New(sha256.New, a.cfg.Salt)
-		_, _ = io.WriteString(mac, o.User)
-		r.User = hex.EncodeToString(mac.Sum(nil)[:8])
-	}
-	return r
-}
-
-// sampleOf is a failure as it may leave the process.
-func (a *Aggregator) sampleOf(r *raw) Sample {
-	f := r.Error
-	s := Sample{
-		ID: r.ID, RequestID: r.RequestID, Listener: r.Listener, Protocol: r.Protocol, Method: r.Method,
-		Route: r.Route, User: r.User, Time: r.Time, Panic: f.Stack() != "",
-	}
-	if r.TraceID != [16]byte{} {
-		s.TraceID = hex.EncodeToString(r.TraceID[:])
-	}
-	if r.Protocol != "" {
-		s.Status = f.HTTPStatus()
-	}
-	s.Message = message(f)
-	for _, arg := range f.Args() {
-		if !arg.Safe || quotes(f.Code()) {
-			arg.Value = Redacted
-		}
-		s.Args = append(s.Args, Arg{arg.Key, arg.Value})
-	}
-	if s.Panic {
-		s.Stack = a.sites.parsed(f.Stack())
-	} else {
-		s.Stack = a.sites.frames(f.Callers())
-	}
-	return s
-}
-
-// quotes tells codes whose arguments are the caller's own words, a path or a method: safe to say to that
-// caller, and nothing to keep.
-func quotes(code *failure.Code) bool {
-	return code == failure.UnknownRoute || code == failure.MethodNotAllowed
-}
-
-// maxChain bounds how far a chain of errors is followed.
-const maxChain = 8
-
-// message is what may be told of a failure: its code's words, its safe arguments, and the types of its
-// causes. What a cause says may hold anything, but for what the runtime itself says of a panic.
-func message(f *failure.Error) string {
-	text := f.Detail()
-	if quotes(f.Code()) {
-		text = f.Code().Message()
-	}
-	cause := f.Unwrap()
-	for n := 0; cause != nil && n < maxChain; n++ {
-		if t := typeOf(cause); t != "" {
-			text += ": " + t
-		}
-		switch c := cause.(type) {
-		case interface{ Unwrap() error }:
-			cause = c.Unwrap()
-		case interface{ Unwrap() []error }:
-			cause = nil
-			if all := c.Unwrap(); len(all) > 0 {
-				cause = all[0]
-			}
-		default:
-			cause = nil
-		}
-	}
-	return text
-}
-
-// typeOf names an error by its type, or by what it says if the runtime made it or its code is declared; it
-// is empty for wrappers that everybody uses.
-func typeOf(err error) string {
-	if f, ok := err.(*failure.Error); ok && f != nil {
-		return f.Code().Error()
-	}
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
-		if errors.Is(known, err) {
-			return err.Error()
-		}
-	}
-	t := reflect.TypeOf(err)
-	elem := t
-	if t.Kind() == reflect.Pointer {
-		elem = t.Elem()
-	}
-	switch elem.PkgPath() {
-	case "runtime":
-		return err.Error()
-	case "errors", "fmt":
-		return ""
-	case reflect.TypeFor[failure.Error]().PkgPath():
-		if strings.HasPrefix(err.Error(), "goroutine ended") {
-			return err.Error()
-		}
-		return "panic"
-	}
-	return t.String()
-}
-
 // Pin keeps the group of that name however long it is quiet, or no longer. It reports whether the group
-// is known: here, or, as known says, in another process.
+// is known: here, or, as known says, in another process. Of groups that have not failed here, 512 decisions
+// are remembered; one more is refused.
 func (a *Aggregator) Pin(name string, pinned, known bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := a.cfg.Clock.Now()
 	g := a.by[name]
 	if g == nil {
-		if !known || len(a.by) > MaxGroups {
-			return false
-		}
-		g = &group{name: name}
-		a.by[name] = g
+		return known && a.decide(name, pinned, now)
 	}
-	g.pinned, g.when = pinned, a.cfg.Clock.Now()
+	g.pinned, g.when = pinned, now
 	return true
 }
 
-// Groups are all groups of this process that have not been quiet for seven days, or are pinned, in no
-// order. It makes frames of stacks, and so takes a while.
+// Groups are all groups of this process that have not been quiet for seven days, and those of which
+// something was decided ([Group.Decided]), in no order.
 func (a *Aggregator) Groups() []Group {
 	now := a.cfg.Clock.Now()
-	type pair struct {
-		Group
-		newest *raw
-	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.prune(now)
-	all := make([]pair, 0, len(a.by))
+	all := make([]Group, 0, len(a.by))
 	for _, g := range a.by {
-		p := pair{Group{Key: g.name, Place: g.place, Count: g.count, First: g.first, Last: g.last, Pinned: g.pinned, Decided: g.when}, g.newest}
-		if g.code != nil {
-			p.Code = g.code.Describe()
+		if g.count == 0 && g.when.IsZero() {
+			continue // its first failure is being looked at
+		}
+		one := Group{Key: g.name, Place: g.place, Count: g.count, First: g.first, Last: g.last, Pinned: g.pinned, Decided: g.when}
+		if g.newest != nil {
+			one.Code, one.Sample = g.newest.code.Describe(), &g.newest.Sample
 		}
 		for _, on := range g.days {
 			if on.count > 0 {
-				p.Days = append(p.Days, Day{time.Unix(on.day*24*60*60, 0).UTC().Format(time.DateOnly), on.count})
+				one.Days = append(one.Days, Day{time.Unix(on.day*24*60*60, 0).UTC().Format(time.DateOnly), on.count})
 			}
 		}
-		slices.SortFunc(p.Days, func(a, b Day) int { return strings.Compare(b.Day, a.Day) })
-		p.Seen = slices.Clone(g.seen)
-		slices.Reverse(p.Seen[:g.next])
-		slices.Reverse(p.Seen[g.next:])
-		all = append(all, p)
+		slices.SortFunc(one.Days, func(a, b Day) int { return strings.Compare(b.Day, a.Day) })
+		one.Seen = slices.Clone(g.seen)
+		slices.Reverse(one.Seen[:g.next])
+		slices.Reverse(one.Seen[g.next:])
+		all = append(all, one)
 	}
-	a.mu.Unlock()
-	out := make([]Group, 0, len(all))
-	for _, p := range all {
-		if p.newest != nil {
-			s := a.sampleOf(p.newest)
-			p.Sample = &s
-		}
-		out = append(out, p.Group)
-	}
-	return out
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,25 +100,30 @@ func (d *Daily) WriteText(w io.Writer) error {
 type Folder struct {
 	Path    string
 	Service string
-	Keep    int // reports; of more, the oldest are deleted. Each is two files
+	// Keep is how many reports of whole days are kept, and how many of parts of days besides; of more, the
+	// oldest are deleted. Less than 1 is 1. Each is two files.
+	Keep int
 }
 
 const maxDaily = 64 << 20 // bytes that are read of one report
 
-// Write writes d as JSON and as text, to SERVICE-errors-DAY.json and .txt, with as between DAY and the dot. A
-// report that is there already stands, and written is false: of several processes one writes it.
+// Write writes d as JSON and as text, to SERVICE-errors-DAY.json and .txt, with as between DAY and the dot. An
+// empty as is for a whole day. A report that is there already stands, and written is false: of several
+// processes one writes it. An error with written says what could not be done besides.
 func (f Folder) Write(d Daily, as string) (written bool, err error) {
 	if err := os.MkdirAll(f.Path, 0o750); err != nil {
 		return false, fmt.Errorf("report of failures: %w", err)
 	}
 	name := filepath.Join(f.Path, f.prefix()+d.Day+as)
-	written, err = once(name+".json", func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", " ")
-		return enc.Encode(d)
+	written, err = once(name, map[string]func(io.Writer) error{
+		".txt": d.WriteText,
+		".json": func(w io.Writer) error {
+			enc := json.NewEncoder(w)
+			enc.SetIndent("", " ")
+			return enc.Encode(d)
+		},
 	})
-	if err == nil && written {
-		_, err = once(name+".txt", d.WriteText)
+	if written {
 		err = errors.Join(err, f.prune())
 	}
 	if err != nil {
@@ -128,27 +134,46 @@ func (f Folder) Write(d Daily, as string) (written bool, err error) {
 
 func (f Folder) prefix() string { return f.Service + "-errors-" }
 
-// once writes a file whole, unless there is one of that name.
-func once(name string, write func(io.Writer) error) (bool, error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".report-*")
-	if err != nil {
-		return false, err
+// Has reports whether there is a report of that day, with what stands behind the day.
+func (f Folder) Has(day string) bool {
+	_, err := os.Stat(filepath.Join(f.Path, f.prefix()+day+".json"))
+	return err == nil
+}
+
+// once writes a report whole, unless there is one of that name. All of it is on the disk before any of it
+// has its name, so that a disk that fills up leaves no half of a report.
+func once(name string, files map[string]func(io.Writer) error) (written bool, err error) {
+	drafts := map[string]string{}
+	defer func() {
+		for _, draft := range drafts {
+			_ = os.Remove(draft)
+		}
+	}()
+	for suffix, write := range files {
+		tmp, err := os.CreateTemp(filepath.Dir(name), ".report-*")
+		if err != nil {
+			return false, err
+		}
+		drafts[suffix] = tmp.Name()
+		err = write(tmp)
+		if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+			return false, err
+		}
 	}
-	defer os.Remove(tmp.Name())
-	err = write(tmp)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return false, err
-	}
-	switch err := os.Link(tmp.Name(), name); {
-	case errors.Is(err, fs.ErrExist):
-		return false, nil
-	case err != nil:
-		return false, err
+	// The first decides whose report it is.
+	for _, suffix := range slices.Sorted(maps.Keys(files)) {
+		switch err := os.Link(drafts[suffix], name+suffix); {
+		case errors.Is(err, fs.ErrExist) && !written:
+			return false, nil
+		case err != nil && !errors.Is(err, fs.ErrExist):
+			return written, err
+		}
+		written = true
 	}
 	return true, nil
 }
 
-// names are the reports that are there, the oldest first.
+// names are the reports that are there, those of parts of days too, the oldest first.
 func (f Folder) names() ([]string, error) {
 	entries, err := os.ReadDir(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,14 +193,30 @@ func (f Folder) names() ([]string, error) {
 func (f Folder) prune() error {
 	names, err := f.names()
 	errs := []error{err}
-	for _, name := range names[:max(len(names)-max(f.Keep, 1), 0)] {
-		path := filepath.Join(f.Path, name)
-		errs = append(errs, os.Remove(path))
-		if err := os.Remove(strings.TrimSuffix(path, ".json") + ".txt"); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+	var days, parts []string
+	for _, name := range names {
+		if len(name) == len(f.prefix()+time.DateOnly+".json") {
+			days = append(days, name)
+		} else {
+			parts = append(parts, name)
+		}
+	}
+	// Who stops a service ten times a day makes ten parts of that: these must not push out whole days.
+	for _, names := range [][]string{days, parts} {
+		for _, name := range names[:max(len(names)-max(f.Keep, 1), 0)] {
+			path := filepath.Join(f.Path, name)
+			errs = append(errs, gone(os.Remove(path)), gone(os.Remove(strings.TrimSuffix(path, ".json")+".txt")))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// gone is err, unless that is that a file is not there, because another process has removed it.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Read are the reports that are there, the newest first. An error says which could not be read; the others

@@ -133,6 +133,47 @@ func TestTheOldestReportsAreDeleted(t *testing.T) {
 	}
 }
 
+func TestReportsOfPartsOfDaysPushNoWholeDayOut(t *testing.T) {
+	f := aggregate.Folder{Path: t.TempDir(), Service: "shop", Keep: 2}
+	write := func(day, as string) {
+		t.Helper()
+		if written, err := f.Write(aggregate.DailyOf("shop", day, start, days(), nil), as); err != nil || !written {
+			t.Fatal(written, err)
+		}
+	}
+	write("2026-02-27", "")
+	write("2026-02-28", "")
+	for _, as := range []string{"-090000", "-100000", "-110000"} {
+		write("2026-03-01", as)
+	}
+	entries, _ := os.ReadDir(f.Path)
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok {
+			names = append(names, name)
+		}
+	}
+	want := "shop-errors-2026-02-27 shop-errors-2026-02-28 shop-errors-2026-03-01-100000 shop-errors-2026-03-01-110000"
+	if got := strings.Join(names, " "); got != want || len(entries) != 8 {
+		t.Errorf("%d files, reports %s, want %s", len(entries), got, want)
+	}
+	if all, err := f.Read(); err != nil || len(all) != 4 || !f.Has("2026-02-27") || !f.Has("2026-03-01-110000") || f.Has("2026-03-01-090000") {
+		t.Errorf("%d reports are read, %v", len(all), err)
+	}
+}
+
+func TestAReportWithoutRoomForAllOfItLeavesNothing(t *testing.T) {
+	f := aggregate.Folder{Path: t.TempDir(), Service: "shop"}
+	d := aggregate.DailyOf("shop", "2026-03-01", start, days(), nil)
+	d.Made = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) // a time that JSON cannot have
+	if written, err := f.Write(d, ""); err == nil || written {
+		t.Errorf("written: %v, %v", written, err)
+	}
+	if entries, _ := os.ReadDir(f.Path); len(entries) != 0 {
+		t.Errorf("files %v", entries)
+	}
+}
+
 func TestAFolderThatCannotBeUsedIsToldOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -25,10 +25,10 @@ type namedSink struct {
 	Sink
 }
 
-// pending is a report before anybody has looked at it.
+// pending is a report without what takes long to find out.
 type pending struct {
 	report Report
-	sample *raw
+	sample Sample
 }
 
 // pace is how many reports are made in the current second.
@@ -58,16 +58,14 @@ func (a *Aggregator) ReportTo(name string, sink Sink) {
 }
 
 // account has a report tell of a failure, now or later. quiet is how long the group had not failed.
-func (a *Aggregator) account(g *group, o *Occurrence, quiet time.Duration) {
+// s is the failure as a sample; nil if it is not the first that waits.
+func (a *Aggregator) account(g *group, o *Occurrence, s *sampled, quiet time.Duration) {
 	if quiet >= window || g.outbreak.IsZero() {
 		g.outbreak, g.early = o.Time, 0
 	}
 	g.waiting++
 	if g.waiting == 1 {
-		g.since, g.sample = o.Time, g.newest
-		if g.newest.ID != o.ID || g.newest.Time != o.Time {
-			g.sample = a.keep(o)
-		}
+		g.since, g.sample = o.Time, s
 	}
 	if g.due(o.Time) && a.room(o.Time) {
 		a.emit(g, o.Time)
@@ -92,10 +90,10 @@ func (a *Aggregator) room(now time.Time) bool {
 func (a *Aggregator) emit(g *group, now time.Time) {
 	a.pace.made++
 	r := Report{
-		Group: g.name, Code: g.code.Describe(), Place: g.place, Count: g.waiting, Total: g.count, First: g.since, Last: g.last,
+		Group: g.name, Code: g.sample.code.Describe(), Place: g.place, Count: g.waiting, Total: g.count, First: g.since, Last: g.last,
 		Service: a.cfg.Service, Version: a.cfg.Version, Revision: a.cfg.Revision, Host: a.cfg.Host, Generation: a.cfg.Generation,
 	}
-	a.outbox = append(a.outbox, pending{r, g.sample})
+	a.outbox = append(a.outbox, pending{r, g.sample.Sample})
 	g.reported, g.waiting, g.sample = now, 0, nil
 	g.early++
 	if a.delivering == nil {
@@ -157,7 +155,7 @@ func (a *Aggregator) deliver() {
 		a.outbox = a.outbox[1:]
 		a.mu.Unlock()
 		r := p.report
-		r.Sample = a.sampleOf(p.sample)
+		r.Sample = p.sample
 		r.Total += a.total(r.Group)
 		var id [16]byte
 		_, _ = io.ReadFull(a.cfg.Rand, id[:])

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -22,7 +23,7 @@ type Group struct {
 	// Days says how often it failed on each of the last eight days with failures, the newest first.
 	Days []Day `json:"days,omitempty"`
 	// Pinned groups are kept however long they have been quiet. Decided is when that was last changed,
-	// zero for never.
+	// zero for never; a group that has not failed in its process has nothing else but its key.
 	Pinned  bool      `json:"pinned"`
 	Decided time.Time `json:"pin_changed,omitzero"`
 	// Sample is one of the failures of the last minutes; nil before the first, of a group that was
@@ -56,11 +57,14 @@ type Seen struct {
 }
 
 const (
-	// MaxGroups bounds the groups of one process. Failures of further ones are counted in the group
-	// [Overflow].
+	// MaxGroups bounds the groups of one process. Failures of further ones are counted in the groups
+	// [Overflow] and [OverflowOfCallers].
 	MaxGroups = 512
-	// Overflow is the key of the group of all failures that have found no room.
+	// Overflow is the key of the group of all failures that have found no room and are the service's own
+	// or those of what it depends on. They may be of different codes: Group.Code is that of the sample.
 	Overflow = "overflow"
+	// OverflowOfCallers is that of those that are no failures of the service, of which nobody is told.
+	OverflowOfCallers = "overflow of callers"
 	// Keep is how long a group that does not fail again is kept, unless it is pinned.
 	Keep = 7 * 24 * time.Hour
 
@@ -91,7 +95,8 @@ func Sort(groups []Group, now time.Time) {
 }
 
 // Merge puts together what several processes of one service know: counts are added, of samples and
-// decisions the newest stands. At most MaxGroups and the overflow are left: those that failed last.
+// decisions the newest stands. At most MaxGroups and two of the overflow are left: those of which something
+// was decided, then those that failed last, which is the order of the result too.
 // The result shares nothing with what was given but samples, which nobody changes.
 func Merge(of ...[]Group) []Group {
 	byKey := map[string]*Group{}
@@ -112,7 +117,7 @@ func Merge(of ...[]Group) []Group {
 		return cmp.Or(-cmp.Compare(rank(a), rank(b)), b.Last.Compare(a.Last))
 	})
 	out := make([]Group, 0, len(merged))
-	for _, g := range merged[:min(len(merged), MaxGroups+1)] {
+	for _, g := range merged[:min(len(merged), MaxGroups+2)] {
 		out = append(out, *g)
 	}
 	return out
@@ -120,10 +125,20 @@ func Merge(of ...[]Group) []Group {
 
 // rank says what is to be kept before all else.
 func rank(g *Group) int {
-	if g.Pinned || g.Key == Overflow {
+	if g.Pinned || !g.Decided.IsZero() || overflow(g.Key) {
 		return 1
 	}
 	return 0
+}
+
+func overflow(key string) bool { return key == Overflow || key == OverflowOfCallers }
+
+// Recent leaves out the groups that are forgotten at now: those quiet for [Keep] that are not pinned, and
+// whose pin was not removed within that time either. groups stays as it is.
+func Recent(groups []Group, now time.Time) []Group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g Group) bool {
+		return !g.Pinned && now.Sub(g.Last) >= Keep && now.Sub(g.Decided) >= Keep
+	})
 }
 
 // add puts what another process knows of the same group into g.
@@ -133,13 +148,19 @@ func (g *Group) add(o Group) {
 		g.First = o.First
 	}
 	if o.Last.After(g.Last) {
-		g.Last, g.Code, g.Place = o.Last, o.Code, o.Place
+		g.Last = o.Last
+		if !overflow(g.Key) || g.Sample == nil {
+			g.Code, g.Place = o.Code, o.Place
+		}
 	}
 	if o.Decided.After(g.Decided) {
 		g.Pinned, g.Decided = o.Pinned, o.Decided
 	}
 	if o.Sample != nil && (g.Sample == nil || o.Sample.Time.After(g.Sample.Time)) {
 		g.Sample = o.Sample
+		if overflow(g.Key) {
+			g.Code, g.Place = o.Code, o.Place
+		}
 	}
 	for _, day := range o.Days {
 		if i := slices.IndexFunc(g.Days, func(d Day) bool { return d.Day == day.Day }); i >= 0 {
@@ -168,21 +189,36 @@ func Find(groups []Group, id string) (*Group, Seen) {
 	return nil, Seen{}
 }
 
-// Encode is groups as bytes that [Decode] reads. When they would be more than 4 MiB, samples and what
-// was seen are left out, of the groups that stand last first.
+// Encode is groups as bytes that [Decode] reads, at most 4 MiB. When they would be more, samples and what was
+// seen are left out, of the groups that stand last first, and when that is not enough, these groups.
 func Encode(groups []Group) ([]byte, error) {
-	groups = slices.Clone(groups)
-	data, err := json.Marshal(groups)
-	for n := len(groups) / 2; err == nil && len(data) > maxState; n /= 2 {
-		for i := n; i < len(groups); i++ {
-			groups[i].Sample, groups[i].Seen = nil, nil
-		}
-		data, err = json.Marshal(groups)
-		if n == 0 {
-			break
+	parts := make([][]byte, len(groups))
+	size := len("[]")
+	put := func(i int, g Group) error {
+		part, err := json.Marshal(g)
+		size += len(part) - len(parts[i])
+		parts[i] = part
+		return err
+	}
+	for i, g := range groups {
+		size += len(",")
+		if err := put(i, g); err != nil {
+			return nil, fmt.Errorf("group of failures %q: %w", g.Key, err)
 		}
 	}
-	return data, err
+	for i := len(groups) - 1; i >= 0 && size > maxState; i-- {
+		bare := groups[i]
+		bare.Sample, bare.Seen = nil, nil
+		if err := put(i, bare); err != nil {
+			return nil, fmt.Errorf("group of failures %q: %w", bare.Key, err)
+		}
+	}
+	for size > maxState {
+		last := len(parts) - 1
+		size -= len(parts[last]) + len(",")
+		parts = parts[:last]
+	}
+	return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]")), nil
 }
 
 // Decode reads what Encode has made. Nothing is no groups; what is larger than 4 MiB or is something else

@@ -16,7 +16,8 @@ type Report struct {
 	// line of code does not move: set, number and place, such as
 	// "game 1042 arena.(*Table).Drop arena/table.go:77".
 	Group string `json:"group"`
-	// Code is the failure code that was answered.
+	// Code is the failure code that was answered; in the group [Overflow], which may have several, that of
+	// the sample.
 	Code failure.Description `json:"code"`
 	// Place is the top frame inside the service's own module: function and file:line, as it stands in
 	// Group. When none is known, it is what was answered: the method and the route, or the name of
@@ -25,8 +26,9 @@ type Report struct {
 	// Count is how often the group failed since its last report, at least 1. The sum over all reports
 	// of a group is exact.
 	Count uint64 `json:"count"`
-	// Total is how often the group failed since the service started, this report included. It never
-	// falls during a life of the service; a reload does not set it back.
+	// Total is how often the group failed since the service started, this report included. A reload does
+	// not set it back. It begins anew when the group has been forgotten, which takes [Keep] without a
+	// failure.
 	Total uint64 `json:"total"`
 	// First and Last are when the first and the last of the Count failures were answered.
 	First time.Time `json:"first"`
@@ -43,7 +45,7 @@ type Report struct {
 	Generation int    `json:"generation"`
 }
 
-// A Sample is one failure in full, as far as it may leave the process.
+// A Sample is one failure in full, as far as it may leave the process. It has at most 12 KiB of text.
 type Sample struct {
 	// ID is the error id that the client got; see [failure.NewID].
 	ID string `json:"error_id"`
@@ -62,11 +64,11 @@ type Sample struct {
 	// Message is the code's message and, behind it, the shape of the error: the types in its chain and
 	// its safe arguments, never the text of a cause.
 	Message string `json:"message"`
-	// Args are the arguments in the order in which they were added. The value of one that is not
-	// marked [failure.Safe] is [Redacted].
+	// Args are the arguments in the order in which they were added, at most 2 KiB of them. The value of one
+	// that is not marked [failure.Safe] is [Redacted].
 	Args []Arg `json:"args,omitempty"`
-	// Stack is where the failure was made, or where it panicked: innermost first, at most 64 frames,
-	// without arguments. A caller's failure has none.
+	// Stack is where the failure was made, or where it panicked: innermost first, at most 64 frames and
+	// 6 KiB, without arguments. A caller's failure has none.
 	Stack []Frame `json:"stack,omitempty"`
 	// Panic reports whether the failure was a panic.
 	Panic bool `json:"panic,omitempty"`

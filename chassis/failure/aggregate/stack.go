@@ -62,8 +62,13 @@ func (s *sites) top(pcs []uintptr) string {
 // frames are the calls that pcs stand for.
 func (s *sites) frames(pcs []uintptr) []Frame {
 	var out []Frame
+	left := maxStack
 	for _, pc := range pcs[:min(len(pcs), maxFrames)] {
-		out = append(out, s.at(pc).frame)
+		at := s.at(pc)
+		if left -= len(at.frame.Function) + len(at.frame.File); left < 0 {
+			break
+		}
+		out = append(out, at.frame)
 	}
 	return out
 }
@@ -133,7 +138,12 @@ func (s *sites) panicked(text string) (place string) {
 // parsed are the calls of a trace.
 func (s *sites) parsed(text string) []Frame {
 	var out []Frame
+	left := maxStack
 	s.trace(text, func(at site) bool {
+		if left -= len(at.frame.Function) + len(at.frame.File); left < 0 {
+			return false
+		}
+		at.frame.Function = strings.Clone(at.frame.Function) // and not all of text
 		out = append(out, at.frame)
 		return len(out) < maxFrames
 	})
