@@ -8,6 +8,9 @@ import (
 // Held reports whether a segment is being written.
 var Held = held
 
+// Damaged reports whether an error says that a compressed file is not whole.
+var Damaged = damaged
+
 // LockDir locks a directory as a process does that moves a link in it, until free is called.
 func LockDir(t *testing.T, dir string) (free func()) {
 	t.Helper()
