@@ -44,7 +44,7 @@ func (d *Dir) Put(ctx context.Context, key string, body io.Reader, o Object) err
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	if err := makeDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	part := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".part") // one that a kill has left is used again
@@ -118,6 +118,24 @@ func replace(from, to string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(to))
+}
+
+// makeDir makes a directory and those above it, for good: a file that was synced is lost all the
+// same when the disk does not have the directory that leads to it.
+func makeDir(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	above := filepath.Dir(path)
+	if above != path {
+		if err := makeDir(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, fs.ErrExist) { // another machine may be quicker
+		return err
+	}
+	return syncDir(above)
 }
 
 func syncDir(path string) error {

@@ -19,6 +19,9 @@ const (
 	manifestSpare = 64 << 10   // bytes that are kept for it on the disk, so that removing is possible when there is no space
 )
 
+// errManifest says that nothing can be written down, so that nothing may be done.
+var errManifest = errors.New("write to the manifest")
+
 // A manifest is the file of what was done. A record is on the disk before what follows from it is
 // done, and each step can be done again: so whoever reads it goes on where another was killed.
 type manifest struct {
@@ -101,7 +104,7 @@ func (m *manifest) add(r Record) error {
 		if n > 0 {
 			err = errors.Join(err, m.file.Truncate(m.size))
 		}
-		return fmt.Errorf("write to the manifest: %w", err)
+		return fmt.Errorf("%w: %w", errManifest, err)
 	}
 	m.size += int64(len(line))
 	m.apply(r)
@@ -138,16 +141,17 @@ func (m *manifest) renew(now time.Time) error {
 		return fmt.Errorf("begin another manifest: %w", errors.Join(err, os.Remove(fresh)))
 	}
 	name := Name{manifestTopic, now.UTC().Truncate(time.Microsecond), 0, os.Getpid(), 1}
-	err = replace(path, filepath.Join(m.dir, name.String()+suffix))
-	if err == nil {
-		err = replace(fresh, path)
+	former := filepath.Join(m.dir, name.String()+suffix)
+	if err := replace(path, former); err != nil {
+		return fmt.Errorf("begin another manifest: %w", err)
 	}
 	var file *os.File
-	if err == nil {
+	if err = replace(fresh, path); err == nil {
 		file, err = os.OpenFile(path, os.O_RDWR, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("begin another manifest: %w", err)
+		// What is added from now on goes to the former one, which may not be a segment then.
+		return fmt.Errorf("begin another manifest: %w", errors.Join(err, os.Rename(former, path)))
 	}
 	_ = m.file.Close() // every write to it was synced
 	// Should as much be needed, it may not be renewed at each pass.

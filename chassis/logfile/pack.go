@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 )
 
@@ -109,6 +110,19 @@ func (c *Collector) unpacked(ctx context.Context, name Name) (Record, error) {
 		return r, fmt.Errorf("compressed segment %s, of which the manifest does not know: %w", name, err)
 	}
 	return r, nil
+}
+
+// damaged reports whether an error of unpacked is of the file's own text, and not of reading it.
+func damaged(err error) bool {
+	if _, ok := errors.AsType[flate.CorruptInputError](err); ok {
+		return true
+	}
+	for _, wrong := range []error{gzip.ErrHeader, gzip.ErrChecksum, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, wrong) {
+			return true
+		}
+	}
+	return false
 }
 
 type countingReader struct {

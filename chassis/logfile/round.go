@@ -10,87 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
-
-// A listing is what is in the directory.
-type listing struct {
-	disk int64
-	raw  map[Name]file // segments
-	gz   map[Name]file // compressed ones
-}
-
-type file struct {
-	size  int64
-	until time.Time
-	held  bool
-}
-
-// list reads the directory, and removes what was left unfinished.
-func (c *Collector) list() (*listing, error) {
-	entries, err := os.ReadDir(c.o.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("collect log segments: %w", err)
-	}
-	l := &listing{raw: map[Name]file{}, gz: map[Name]file{}}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			continue // a writer has removed it, or it is a link
-		}
-		text, into := e.Name(), l.raw
-		if base, found := strings.CutSuffix(text, part); found {
-			if _, err := ParseName(base); err == nil {
-				_ = os.Remove(filepath.Join(c.o.Dir, text)) // is tried again
-				continue
-			}
-		}
-		l.disk += info.Size()
-		base, found := strings.CutSuffix(text, packed)
-		if found {
-			into = l.gz
-		} else if base, found = strings.CutSuffix(text, suffix); !found {
-			continue
-		}
-		if n, err := ParseName(base); err == nil {
-			into[n] = file{size: info.Size(), until: info.ModTime()}
-		}
-	}
-	return l, nil
-}
-
-// A candidate is a segment that is not being written.
-type candidate struct {
-	name  Name
-	size  int64
-	until time.Time
-	done  bool // it is where it is to be
-}
-
-// candidates are all segments that are not being written, the oldest first.
-func (l *listing) candidates(c *Collector) (all []candidate) {
-	for n, f := range l.raw {
-		if !f.held {
-			all = append(all, candidate{n, f.size, f.until, false})
-		}
-	}
-	for n, f := range l.gz {
-		if _, raw := l.raw[n]; raw {
-			continue // it was not finished
-		}
-		if r, known := c.manifest.entries[n]; known {
-			all = append(all, candidate{n, f.size, r.Until, r.Step == Uploaded || c.o.Bucket == nil})
-		}
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return older(a.name, b.name) })
-	return all
-}
-
-// waiting are those that are not where they are to be.
-func (l *listing) waiting(c *Collector) []candidate {
-	return slices.DeleteFunc(l.candidates(c), func(w candidate) bool { return w.done })
-}
 
 // round does everything that can be done now.
 func (c *Collector) round(ctx context.Context) (*listing, error) {
@@ -103,62 +24,6 @@ func (c *Collector) round(ctx context.Context) (*listing, error) {
 	errs := []error{c.repair(ctx, l), c.relieve(l, full)}
 	errs = append(errs, c.packAll(ctx, l, full), c.uploadAll(ctx, l), c.expire(ctx, l), c.manifest.renew(c.o.Clock.Now()))
 	return l, errors.Join(errs...)
-}
-
-// repair finishes what a kill has interrupted, and brings the manifest and the directory together
-// where others have changed the directory.
-func (c *Collector) repair(ctx context.Context, l *listing) error {
-	var errs []error
-	for n, f := range l.raw {
-		segment, err := os.OpenFile(c.path(n, suffix), os.O_RDWR, 0)
-		if err != nil {
-			delete(l.raw, n)
-			continue // removed meanwhile
-		}
-		err = lock(segment)
-		f.held = errors.Is(err, errHeld)
-		l.raw[n] = f
-		if err == nil && f.size == 0 {
-			if info, err := segment.Stat(); err == nil && info.Size() == 0 {
-				errs = append(errs, c.unlink(l, n))
-			}
-		}
-		_ = segment.Close() // nothing was written to it
-	}
-	for n, r := range c.manifest.entries {
-		_, raw := l.raw[n]
-		_, gz := l.gz[n]
-		switch {
-		case r.Step == Removed:
-			if err := c.unlink(l, n); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			c.manifest.forget(n)
-		case gz && raw:
-			errs = append(errs, c.unlinkRaw(l, n))
-		case raw && r.Step == Uploaded: // without a compressed file
-			errs = append(errs, c.gone(l, n, r, "space"))
-		case !gz && !raw:
-			errs = append(errs, c.gone(l, n, r, "missing"))
-		}
-	}
-	for n := range l.gz {
-		_, raw := l.raw[n]
-		if _, known := c.manifest.entries[n]; known || raw {
-			continue
-		}
-		r, err := c.unpacked(ctx, n)
-		if err == nil {
-			err = c.record(r)
-		} else if ctx.Err() == nil {
-			// It is for people to look at. What goes on is that it is not uploaded.
-			err = errors.Join(err, os.Rename(c.path(n, packed), c.path(n, packed+".damaged")))
-			delete(l.gz, n)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 func (c *Collector) path(n Name, suffix string) string {
@@ -215,17 +80,19 @@ func (c *Collector) gone(l *listing, n Name, r Record, why string) error {
 	return nil
 }
 
-// packAll compresses what is sealed.
+// packAll compresses what is sealed. One that cannot be compressed holds up no other.
 func (c *Collector) packAll(ctx context.Context, l *listing, full bool) error {
+	var wrong faults
 	for _, s := range l.candidates(c) {
 		f, raw := l.raw[s.name]
-		if !raw || c.o.Linger > 0 && c.o.Clock.Now().Sub(f.until) < c.o.Linger && l.disk <= c.o.Budget && !full {
+		if !raw || c.lingers(f) && l.disk <= c.o.Budget && !full {
 			continue
 		}
 		err := c.packOne(ctx, l, s.name)
 		for noSpace(err) && ctx.Err() == nil {
 			if freed, failed := c.makeRoom(ctx, l, s.name); !freed {
-				return errors.Join(err, failed)
+				wrong.add(errors.Join(err, failed))
+				return wrong.err()
 			}
 			if _, there := l.raw[s.name]; !there {
 				err = nil // it was what had to go
@@ -233,11 +100,18 @@ func (c *Collector) packAll(ctx context.Context, l *listing, full bool) error {
 			}
 			err = c.packOne(ctx, l, s.name)
 		}
-		if err != nil {
-			return err
+		wrong.add(err)
+		if errors.Is(err, errManifest) || ctx.Err() != nil {
+			break // which would be so for all
 		}
 	}
-	return nil
+	return wrong.err()
+}
+
+// lingers reports whether a segment is left for those who follow it. A clock that was put back by
+// more does not make it stay: then its last line lies in what is now the future.
+func (c *Collector) lingers(f file) bool {
+	return c.o.Clock.Now().Sub(f.until).Abs() < c.o.Linger
 }
 
 func (c *Collector) packOne(ctx context.Context, l *listing, n Name) error {
@@ -438,10 +312,11 @@ func (c *Collector) key(n Name) string {
 	return path.Join(c.o.Prefix, n.Stream, n.Begun.Format("2006/01/02"), n.String()+packed)
 }
 
-// expire removes what is old and what is too much.
+// expire removes what is old and what is too much. One that cannot be removed holds up no other.
 func (c *Collector) expire(ctx context.Context, l *listing) error {
 	oldest := c.o.Clock.Now().Add(-c.o.Keep)
 	all := l.candidates(c)
+	var wrong faults
 	for _, done := range []bool{true, false} {
 		for _, s := range all {
 			if s.done != done || ctx.Err() != nil {
@@ -456,10 +331,12 @@ func (c *Collector) expire(ctx context.Context, l *listing) error {
 			default:
 				continue
 			}
-			if err := c.drop(ctx, l, s.name, why); err != nil {
-				return err
+			err := c.drop(ctx, l, s.name, why)
+			wrong.add(err)
+			if errors.Is(err, errManifest) {
+				return wrong.err()
 			}
 		}
 	}
-	return nil
+	return wrong.err()
 }

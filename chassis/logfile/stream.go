@@ -56,6 +56,8 @@ type Stream struct {
 	size   int64
 	number int  // of the last segment
 	shown  bool // the link leads here
+	taken  bool // it has led here, so that from now on others may have taken over
+	behind bool // it is to be moved, and another process was at it
 	failed bool // the last write, for another reason than space
 	closed bool
 	timer  clock.Timer
@@ -153,6 +155,9 @@ func (s *Stream) write(p []byte) (int, error) {
 	}
 	s.size += int64(n)
 	s.stats.Bytes += uint64(n)
+	if s.behind {
+		_ = s.lead(s.name) // counted
+	}
 	return n + skipped, err
 }
 
@@ -194,15 +199,14 @@ func (s *Stream) next() error {
 		s.count(err)
 		return err
 	}
+	if s.shown {
+		// Before the other one is sealed: a link to one that nobody writes is anybody's.
+		_ = s.lead(name) // counted; the log is written all the same
+	}
 	s.seal()
 	s.file, s.name, s.size, s.failed = file, name, 0, false
 	s.stats.Segments++
 	s.stats.Segment = filepath.Base(s.path())
-	if s.shown && mayPoint(s.o.Dir, name) {
-		if err := point(s.o.Dir, name); err != nil {
-			s.count(fmt.Errorf("link to the current segment of the log %s: %w", s.o.Stream, err))
-		}
-	}
 	s.arm()
 	return nil
 }
@@ -297,19 +301,52 @@ func (s *Stream) Rotate() error {
 }
 
 // Show has the link of the stream lead to this process's segments from now on, until another
-// process calls Show. It is for the moment at which a worker is ready.
+// process calls Show. It is for the moment at which a worker is ready. Where another process moves
+// the link at that very moment, it leads here with the next line.
 func (s *Stream) Show() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
-	s.shown = true
-	if err := point(s.o.Dir, s.name); err != nil {
+	s.shown, s.taken = true, false
+	return s.lead(s.name)
+}
+
+// lead has the link lead to a segment of this process, unless another process has taken over since this one did.
+// To find that out and to move the link must be one step, or the worker that goes could move it
+// after the one that comes. The directory is locked for it, and nobody waits for that lock, since a
+// process may be stopped while it has it: the next write tries again.
+func (s *Stream) lead(to Name) error {
+	busy, err := s.tryLead(to)
+	s.behind = busy
+	if err != nil {
+		err = fmt.Errorf("link to the current segment of the log %s: %w", s.o.Stream, err)
 		s.count(err)
-		return fmt.Errorf("link to the current segment of the log %s: %w", s.o.Stream, err)
 	}
-	return nil
+	return err
+}
+
+func (s *Stream) tryLead(to Name) (busy bool, err error) {
+	dir, err := os.Open(s.o.Dir)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	if err := lock(dir); err != nil {
+		if errors.Is(err, errHeld) {
+			return true, nil
+		}
+		return false, err
+	}
+	if s.taken && !mayPoint(s.o.Dir, to) {
+		return false, nil
+	}
+	if err := point(s.o.Dir, to); err != nil {
+		return false, err
+	}
+	s.taken = true
+	return false, nil
 }
 
 // Sync has the disk take what was written.

@@ -220,6 +220,39 @@ func TestTheLinkFollowsWhoIsReady(t *testing.T) {
 	step("it leads nowhere", old, line(old), old.Rotate)
 }
 
+// A worker that goes must not move the link after the one that comes: whether it may, and that it does, are one step.
+func TestTheLinkIsMovedByOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	old := open(t, logfile.StreamOptions{Dir: dir, Generation: 1})
+	if err := old.Show(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, old, "a\n")
+	next := open(t, logfile.StreamOptions{Dir: dir, Generation: 2})
+	before := current(t, dir)
+	free := logfile.LockDir(t, dir) // as a process in the middle of it has it
+	if err := errors.Join(old.Rotate(), next.Show()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, old, "b\n")
+	if got := current(t, dir); got != before {
+		t.Errorf("the link leads to %s while another process moves it, want %s still", got, before)
+	}
+	free()
+	write(t, next, "c\n")
+	if got := current(t, dir); got != next.Stats().Segment {
+		t.Errorf("the link leads to %s, want %s, which was ready last", got, next.Stats().Segment)
+	}
+	write(t, old, "d\n")
+	if got := current(t, dir); got != next.Stats().Segment {
+		t.Errorf("the link leads to %s, want %s: its writer has taken over", got, next.Stats().Segment)
+	}
+	want(t, dir, "a\n", "c\n", "b\nd\n")
+	if old.Stats().Errors+next.Stats().Errors != 0 {
+		t.Errorf("stats %+v, %+v: to wait for the other is no error", old.Stats(), next.Stats())
+	}
+}
+
 func TestAFileInPlaceOfTheLinkIsNotOverwritten(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "access.log")

@@ -32,4 +32,9 @@
 // with 429, Retry-After and X-Sentry-Rate-Limits. [Stats].Early counts requests that came though the
 // client had been told to wait. An event that comes again with the same id is answered with 200 and
 // counted, but recorded once.
+//
+// # As a program
+//
+// Command fake/sentryfake/cmd/sentryfake is the fake for suites in other languages: it says on standard
+// output where it is, and [Fake.Control] is what they ask it by.
 package sentryfake

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -542,6 +543,28 @@ func TestNoMoreIsKeptThanWasAskedFor(t *testing.T) {
 	}
 	if len(f.Events()) != 1 || len(f.Items()) != 1 || len(f.Problems()) != 100 || f.Stats().Problems != 150 {
 		t.Errorf("%d events, %d items, %d problems of %d", len(f.Events()), len(f.Items()), len(f.Problems()), f.Stats().Problems)
+	}
+}
+
+func TestWhatIsNotRecordedIsNotAnsweredAsIfItWere(t *testing.T) {
+	f := sentryfake.Start(t, sentryfake.Options{})
+	s := send(t, f)
+	s.want(t, 1, http.StatusOK)
+	f.WhileClosing(func() { s.fails(t, 2) })
+	// A body that does not come whole, from a client that waits for its answer.
+	conn, err := net.Dial("tcp", f.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /api/1/envelope/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); len(answer) > 0 {
+		t.Errorf("the answer to half a request is %q, %v", answer, err)
+	}
+	if events := f.Events(); len(events) != 1 {
+		t.Errorf("%d events, want the first alone", len(events))
 	}
 }
 

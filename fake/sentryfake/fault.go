@@ -174,6 +174,18 @@ func (s *script) peek(now time.Time) Kind {
 	return 0
 }
 
+// left are the steps that are not over.
+func (s *script) left(now time.Time) []step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current(now)
+	steps := make([]step, len(s.steps))
+	for i, st := range s.steps {
+		steps[i] = *st
+	}
+	return steps
+}
+
 // clear drops all steps and returns those that never struck.
 func (s *script) clear(now time.Time) []Fault {
 	s.mu.Lock()

@@ -23,13 +23,15 @@ type refusal struct {
 	err    error
 }
 
-// errAborted says that the client went away, which is no mistake of what it sends.
-var errAborted = errors.New("the client ended the request")
+// errAborted says that the request did not come whole: mostly its client went away, which is no
+// mistake of what it sends.
+var errAborted = errors.New("the request did not come whole")
 
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	if f.closing {
 		f.mu.Unlock()
+		abandon(w) // not to answer at all would be to answer 200
 		return
 	}
 	f.working.Add(1)
@@ -56,6 +58,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	e, err := f.read(r)
 	if errors.Is(err, errAborted) {
+		abandon(w)
 		return
 	}
 	slow := make(chan struct{})

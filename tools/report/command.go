@@ -30,8 +30,8 @@ the one of combined, common and vhost_combined that the first lines have. How lo
 %D, %T, %{ms}T and nginx's $request_time; routes of %{route}x, and otherwise of paths, in which numbers, UUIDs
 and the like are replaced by placeholders. Addresses of clients are in no report unless -clients asks for them.
 
-It exits with 0 if the log was understood; 1 if more than -bad percent of the lines were not or a file is
-damaged, with a report of the others; 2 if there is no report.
+It exits with 0 if the log was understood; 1 if more than -bad percent of the lines were not, or a file is
+damaged or was removed before its turn, with a report of the others; 2 if there is no report.
 
 `
 
@@ -101,7 +101,7 @@ func (q *request) judge(r *Report, stderr io.Writer) int {
 	}
 	for _, f := range r.Files {
 		if f.Damage != "" {
-			fmt.Fprintf(stderr, "roadworthy report: %s is damaged behind line %d: %s\n", f.Name, f.Lines, f.Damage)
+			fmt.Fprintf(stderr, "roadworthy report: %s %s\n", f.Name, f.damage())
 			code = exitDoubt
 		}
 	}
@@ -146,10 +146,14 @@ func (q *request) report(logs []string, stdin io.Reader, now time.Time) (*Report
 		return nil, err
 	}
 	in := &input{layout: layout, collector: NewCollector(q.Options)}
+	var unopened error
 	for _, name := range files {
-		if err := in.file(name, stdin); err != nil {
-			return nil, err
+		if err := in.file(name, stdin); unopened == nil {
+			unopened = err
 		}
+	}
+	if in.opened == 0 {
+		return nil, unopened // there is nothing to report
 	}
 	in.settle()
 	if in.layout != nil && !in.layout.Dated() && (q.From != 0 || q.To != 0) {

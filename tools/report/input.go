@@ -1,8 +1,9 @@
 package report
 
 import (
+	"errors"
 	"io"
-	"os"
+	"io/fs"
 )
 
 // sampled is how many lines are looked at to find out a format.
@@ -14,6 +15,7 @@ type input struct {
 	reader    *LineReader
 	collector *Collector
 	files     []File
+	opened    int       // of files
 	waiting   []waiting // lines read until then
 	hit       Hit
 }
@@ -25,17 +27,23 @@ type waiting struct {
 	text []byte
 }
 
-// file reads one log. The error is that it cannot be opened; what is wrong within it is in files.
+// file reads one log. The error is that it cannot be opened; that, and what is wrong within it, is in files.
 func (in *input) file(name string, stdin io.Reader) error {
 	from := stdin
 	if name != Stdin {
-		f, err := os.Open(name)
+		f, err := Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			in.files = append(in.files, File{Name: name, Damage: "it was removed before it was read"})
+			return err
+		}
 		if err != nil {
+			in.files = append(in.files, File{Name: name, Damage: err.Error()})
 			return err
 		}
 		defer f.Close()
-		from = f
+		from, name = f, f.Name()
 	}
+	in.opened++
 	file := File{Name: name}
 	bytes, err := Lines(from, func(text []byte, err error) {
 		file.Lines++

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -50,6 +51,14 @@ type File struct {
 	Bytes uint64 `json:"bytes"` // unpacked
 	// Damage says why it was not read to its end.
 	Damage string `json:"damage,omitempty"`
+}
+
+// damage says what happened to the file, behind its name.
+func (f File) damage() string {
+	if f.Bytes == 0 {
+		return "was not read: " + f.Damage
+	}
+	return fmt.Sprintf("was read up to line %s: %s", number(f.Lines), f.Damage)
 }
 
 // A BadLine is one that was not understood.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,9 @@ const Stdin = "-"
 
 // Expand replaces folders by the logs in them, in the order of their names: regular files whose names
 // contain access, or if there is none, log. Links are left out, since what they point to is there as well,
-// and so are files that are hidden, unfinished or packed beside their original.
+// and so are files that are hidden or unfinished. Of a log and the same one packed beside it (.gz, .zst)
+// the packed one is left out, also where both are named. A log that has been packed since it was named stays
+// under its own name, as [Open] finds it.
 func Expand(names []string) ([]string, error) {
 	var all []string
 	for _, name := range names {
@@ -38,7 +41,7 @@ func Expand(names []string) ([]string, error) {
 			all = append(all, name)
 			continue
 		}
-		entries, err := os.ReadDir(name)
+		entries, err := entriesOf(name)
 		if err != nil {
 			return nil, err
 		}
@@ -53,35 +56,94 @@ func Expand(names []string) ([]string, error) {
 			all = append(all, filepath.Join(name, log))
 		}
 	}
-	return all, nil
+	named := map[string]bool{}
+	for _, name := range all {
+		named[filepath.Clean(name)] = true
+	}
+	return slices.DeleteFunc(all, func(name string) bool {
+		original, packed := unpackedName(filepath.Clean(name))
+		return packed && named[original]
+	}), nil
 }
 
+// stat is of a log, or of the packed one that has taken its place. It is nil for standard input.
 func stat(name string) (os.FileInfo, error) {
 	if name == Stdin {
 		return nil, nil
 	}
-	return os.Stat(name)
+	info, err := os.Stat(name)
+	for _, ext := range packedExts() {
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if packed, failed := os.Stat(name + ext); failed == nil {
+			return packed, nil
+		}
+	}
+	return info, err
+}
+
+// packedExts are the endings of logs that were packed.
+func packedExts() []string { return []string{".gz", ".zst"} }
+
+// unpackedName is the name without the ending of a packed log, if it has one.
+func unpackedName(name string) (original string, packed bool) {
+	for _, ext := range packedExts() {
+		if original, packed := strings.CutSuffix(name, ext); packed {
+			return original, true
+		}
+	}
+	return name, false
+}
+
+// Open opens a log. One that was packed since its name was read, as a collector of segments does it at any
+// time, is opened under the name that it has now. A log that is packed or removed later is read to its end all
+// the same.
+func Open(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	for _, ext := range packedExts() {
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if packed, failed := os.Open(name + ext); failed == nil {
+			return packed, nil
+		}
+	}
+	return f, err
+}
+
+// entriesOf is what is in a folder, twice over: a log that is packed while a folder is read may be seen
+// under neither of its names. A second reading that begins after the first has ended has the new one.
+func entriesOf(folder string) ([]os.DirEntry, error) {
+	first, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	second, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	all := append(first, second...)
+	slices.SortStableFunc(all, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return slices.CompactFunc(all, func(a, b os.DirEntry) bool { return a.Name() == b.Name() }), nil
 }
 
 func logsIn(entries []os.DirEntry, word string) (names []string) {
 	for _, e := range entries {
-		if e.Type().IsRegular() && isLog(e.Name(), word, entries) {
+		if e.Type().IsRegular() && isLog(e.Name(), word) {
 			names = append(names, e.Name())
 		}
 	}
 	return names
 }
 
-func isLog(name, word string, beside []os.DirEntry) bool {
+func isLog(name, word string) bool {
 	if strings.HasPrefix(name, ".") || !strings.Contains(name, word) {
 		return false
 	}
-	switch ext := filepath.Ext(name); ext {
+	switch filepath.Ext(name) {
 	case ".tmp", ".part", ".lock", ".json", ".html", ".sha256", ".swp", ".damaged":
 		return false
-	case ".gz", ".zst":
-		original := strings.TrimSuffix(name, ext)
-		return !slices.ContainsFunc(beside, func(e os.DirEntry) bool { return e.Name() == original })
 	}
 	return true
 }

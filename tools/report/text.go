@@ -57,7 +57,7 @@ func (o *textWriter) summary(r *Report) {
 	}
 	for _, f := range r.Files {
 		if f.Damage != "" {
-			o.printf("%s was read up to line %s: %s\n", f.Name, number(f.Lines), f.Damage)
+			o.printf("%s %s\n", f.Name, f.damage())
 		}
 	}
 }

@@ -44,6 +44,10 @@ func (c *Config) encode(r *aggregate.Report) ([]byte, error) {
 	}
 	clean := scrubbed(tree).(map[string]any)
 	clean["event_id"], clean["timestamp"] = tree["event_id"], tree["timestamp"]
+	if release, ok := tree["release"].(string); ok {
+		// No request says what it is, and shop@1.2.3-alpha.beta looks like the address of a person.
+		clean["release"] = cut(release, maxText)
+	}
 	body, err := json.Marshal(clean)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.ID, err)

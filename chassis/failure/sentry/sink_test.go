@@ -81,6 +81,31 @@ func TestAReportBecomesOneEventWithAllThatItSays(t *testing.T) {
 	}
 }
 
+func TestAReleaseThatLooksLikeAnAddressArrivesAndAnAddressDoesNot(t *testing.T) {
+	const release = "shop@1.2.3-alpha.beta"
+	f := sentryfake.Start(t, sentryfake.Options{})
+	named := to(t, f)
+	named.Release = release
+	byVersion := to(t, f)
+	for n, cfg := range []sentry.Config{named, byVersion} {
+		r := report(n + 1)
+		r.Service, r.Version = "shop", "1.2.3-alpha.beta"
+		r.Sample.Args = []aggregate.Arg{{Key: "note", Value: "of " + release}}
+		s, _ := run(t, cfg, sentry.Options{})
+		take(t, s, r)
+		if err := f.Wait(t.Context(), n+1); err != nil {
+			t.Fatal(err)
+		}
+		e := f.Events()[n]
+		if e.Release != release {
+			t.Errorf("the release is %q, want %q", e.Release, release)
+		}
+		if got := fmt.Sprint(e.Contexts["arguments"]["note"]); got != "of [redacted]" {
+			t.Errorf("in free text it is %q, want it taken out: nothing tells it from an address there", got)
+		}
+	}
+}
+
 func TestHowLoudAnEventIsFollowsTheCode(t *testing.T) {
 	f := sentryfake.Start(t, sentryfake.Options{})
 	cfg := to(t, f)
