@@ -180,15 +180,21 @@ func (s *Spool) block(n int) {
 // It does not wait: without any ready record it returns none. The caller owns the bodies.
 //
 // Once the spool has begun to hand them out it does so although ctx ends, lest they be held for nobody.
-func (s *Spool) Lease(ctx context.Context, n int, ttl time.Duration) (out []Leased, err error) {
+func (s *Spool) Lease(ctx context.Context, n int, ttl time.Duration) ([]Leased, error) {
 	if n < 1 || ttl <= 0 || ttl > maxLease {
 		return nil, fmt.Errorf("lease from spool %s: %w: want 1 or more records for up to %v, got %d for %v", s.name, ErrInvalid, maxLease, n, ttl)
 	}
+	front := func(t *committer) ([]int64, error) { return t.ready(0) }
+	return s.lease(ctx, front, n, ttl)
+}
+
+// lease is Lease of records that pick picks.
+func (s *Spool) lease(ctx context.Context, pick picker, n int, ttl time.Duration) (out []Leased, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	err = s.do(context.WithoutCancel(ctx), 0, func(t *committer) (refusal, err error) {
-		out, err = t.lease(min(n, maxLeaseRows), ttl)
+		out, err = t.lease(pick, min(n, maxLeaseRows), ttl)
 		return nil, err
 	})
 	if err != nil {
