@@ -203,15 +203,32 @@ func seqs(q sqlitefile.Query) (all []int64, err error) {
 	}
 }
 
-// lease hands out up to n records.
-func (t *committer) lease(n int, ttl time.Duration) (out []Leased, err error) {
+// A picker picks records that are ready, in the order in which they are to be handed out.
+type picker func(*committer) ([]int64, error)
+
+// ready picks records that are ready, without the first of them: 2,000, of which a pump may not want 1,000.
+func (t *committer) ready(skip int) ([]int64, error) {
+	if skip == 0 {
+		return seqs(t.Query(queryReady))
+	}
+	return seqs(t.Query(queryReadyBehind).Number(1, int64(skip)))
+}
+
+// isReady reports whether a record is there and ready.
+func (t *committer) isReady(seq int64) (bool, error) {
+	n, err := t.Query(queryIsReady).Number(1, seq).One()
+	return n == 1, err
+}
+
+// lease hands out up to n of the records that pick picks.
+func (t *committer) lease(pick picker, n int, ttl time.Duration) (out []Leased, err error) {
 	if err = t.endLeases(); err == nil {
 		err = t.dropAged()
 	}
 	if err != nil {
 		return nil, err
 	}
-	candidates, err := seqs(t.Query(queryReady))
+	candidates, err := pick(t)
 	if err != nil || len(candidates) == 0 {
 		return nil, err
 	}
@@ -257,6 +274,7 @@ type give struct {
 	counted bool          // a try is counted
 	park    bool          // whatever the tries
 	after   time.Duration // until it is ready
+	young   time.Duration // an age below which it is not parked
 	reason  string        // if it is parked
 }
 
@@ -265,7 +283,7 @@ func (t *committer) giveBack(g give, all []Leased) error {
 	for _, l := range all {
 		tries, err := t.Query(queryMine).Number(1, l.seq).Number(2, l.lease).One()
 		if err == nil && tries > 0 {
-			err = t.giveOne(g, l.seq, int(tries))
+			err = t.giveOne(g, l, int(tries))
 		}
 		if err != nil {
 			return err
@@ -274,7 +292,8 @@ func (t *committer) giveBack(g give, all []Leased) error {
 	return nil
 }
 
-func (t *committer) giveOne(g give, seq int64, tries int) error {
+func (t *committer) giveOne(g give, l Leased, tries int) error {
+	seq := l.seq
 	switch {
 	case g.park:
 		return t.park(seq, tries, g.reason)
@@ -283,7 +302,7 @@ func (t *committer) giveOne(g give, seq int64, tries int) error {
 		t.n[released]++
 	default:
 		t.n[nacked]++
-		if tries >= t.cfg.MaxTries {
+		if tries >= t.cfg.MaxTries && t.now-l.Put.UnixNano() >= int64(g.young) {
 			return t.park(seq, tries, fmt.Sprintf("handed out %d times; %s", tries, g.reason))
 		}
 	}

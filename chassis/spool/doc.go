@@ -25,7 +25,7 @@
 // as long as they are done before their leases end.
 //
 // Records are handed out in the order in which they were first put. One that is tried again later
-// stands in its old place, but those behind it do not wait for it.
+// stands in its old place, but those behind it do not wait for it; a pump tries it after them.
 //
 // # Two processes
 //
@@ -44,8 +44,8 @@
 // A record that makes its receiver, or this process, fail each time would be tried for good. After
 // [Config.MaxTries] it is parked: it stays on disk and is counted, but is not handed out before an
 // operator requeues it ([Spool.Parked], [Spool.Requeue], [Spool.Discard]). Whether a record or the receiver
-// is at fault is told by others getting through: while nothing does, the first records are tried again and
-// again, in their order, and none is parked.
+// is at fault is told by others getting through; how, and how bad records at the front are passed, [Pump]
+// says.
 //
 // # Damage
 //

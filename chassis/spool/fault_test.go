@@ -61,6 +61,64 @@ func TestACallWhoseContextEndsWhileItIsWrittenHasAnUnknownOutcome(t *testing.T) 
 	}
 }
 
+// A call whose context has ended has returned, and its arguments are the caller's again, while the
+// writer may still be carrying it out.
+func TestWhatTheCallerDoesWithItsSlicesAfterACallChangesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		call func(ctx context.Context, s *spool.Spool, l []spool.Leased, ids []string) error
+		want string // what is ready, and what is parked
+	}{
+		"ack": {func(ctx context.Context, s *spool.Spool, l []spool.Leased, _ []string) error { return s.Ack(ctx, l...) }, "; bad worse"},
+		"nack": {func(ctx context.Context, s *spool.Spool, l []spool.Leased, _ []string) error {
+			return s.Nack(ctx, 0, l...)
+		}, "a; bad worse"},
+		"release": {func(ctx context.Context, s *spool.Spool, l []spool.Leased, _ []string) error {
+			return s.Release(ctx, 0, l...)
+		}, "a; bad worse"},
+		"park": {func(ctx context.Context, s *spool.Spool, l []spool.Leased, _ []string) error {
+			return s.Park(ctx, "x", l...)
+		}, "; a bad worse"},
+		"requeue": {func(ctx context.Context, s *spool.Spool, _ []spool.Leased, ids []string) error {
+			_, err := s.Requeue(ctx, ids...)
+			return err
+		}, "bad; worse"},
+		"discard": {func(ctx context.Context, s *spool.Spool, _ []spool.Leased, ids []string) error {
+			_, err := s.Discard(ctx, ids...)
+			return err
+		}, "; worse"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := file(t)
+			s, other := open(t, path, spool.Config{}), open(t, path, spool.Config{})
+			put(t, s, "a", "bad", "b", "worse")
+			all := lease(t, s, 4, time.Hour)
+			must(t, s.Park(t.Context(), "bad", all[1], all[3]))
+			l, ids := []spool.Leased{all[0]}, []string{"bad"}
+			must(t, spool.Run(other, "BEGIN IMMEDIATE"))
+			var err error
+			for !errors.Is(err, spool.ErrUnknownOutcome) { // until the writer has taken it, it is withdrawn
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+				err = c.call(ctx, s, l, ids)
+				cancel()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("%v, want context.DeadlineExceeded", err)
+				}
+			}
+			l[0], ids[0] = all[2], "worse"
+			must(t, spool.Run(other, "ROLLBACK"))
+			got := names(lease(t, s, 9, time.Hour)) + ";"
+			parked, err := s.Parked(t.Context(), "", 9)
+			must(t, err)
+			for _, p := range parked {
+				got += " " + p.ID
+			}
+			if got != c.want {
+				t.Errorf("ready and parked are %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestAStorageThatFailsStopsTheSpoolAndItsPump(t *testing.T) {
 	for _, table := range []string{"bodies", "records", "counters"} {
 		for name, call := range map[string]func(*spool.Spool, []spool.Leased) error{

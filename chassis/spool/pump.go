@@ -15,13 +15,12 @@ import (
 
 // Deliver hands records to their receiver. It returns nil when all were delivered, or one error for
 // each record, in their order, nil for those that were. ctx ends before the lease does; when it ends,
-// Deliver must return. An error says more when it comes from [Refused] or [Unavailable].
+// Deliver must return. An error says more when it comes from [Refused], [Unavailable] or [Untried].
 type Deliver func(ctx context.Context, records []Record) []error
 
 // PumpConfig is how a pump works. A zero field means its default.
 type PumpConfig struct {
-	// Batch is how many records are handed to Deliver at most: 100 by default, and from 2 to 1,000. Of one
-	// record alone that fails nobody could tell whether it or its receiver is at fault.
+	// Batch is how many records are handed to Deliver at most: 100 by default, and up to 1,000.
 	Batch int `config:"batch" doc:"records delivered in one call at most"`
 	// Lease is how long a batch is kept from other processes, 1 minute by default. Deliver has three
 	// quarters of it.
@@ -33,9 +32,13 @@ type PumpConfig struct {
 	// taken off. Each further failure doubles it, up to MaxBackoff, 5 min by default.
 	Backoff    time.Duration `config:"backoff" doc:"wait after a failed delivery; it doubles with each"`
 	MaxBackoff time.Duration `config:"max_backoff" doc:"what that wait grows to"`
-	// Breaker is after how many failures in a row the circuit opens, 3 by default: then two records are
-	// tried at a time instead of Batch, until one is delivered.
-	Breaker int `config:"breaker" doc:"failures in a row after which only two records are tried at a time"`
+	// Breaker is after how many failures in a row the circuit opens, 3 by default: then one record is
+	// tried at a time instead of Batch, and one probe, until one of them gets through.
+	Breaker int `config:"breaker" doc:"failures in a row after which only one record and a probe are tried at a time"`
+	// Patience is how old a record becomes at least before it is parked because the receiver is
+	// unavailable whenever it is tried, and takes others: 1 hour by default. A part of the receiver may be
+	// down, such as one partition; set it to what such an outage may last.
+	Patience time.Duration `config:"patience" doc:"age before which no record is parked for which the receiver is unavailable though it takes others"`
 
 	// Rand is where jitter comes from; nil means crypto/rand.
 	Rand io.Reader `config:"-"`
@@ -64,6 +67,9 @@ func (c *PumpConfig) SetDefaults() {
 	if c.Breaker == 0 {
 		c.Breaker = 3
 	}
+	if c.Patience == 0 {
+		c.Patience = time.Hour
+	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
@@ -72,8 +78,8 @@ func (c *PumpConfig) SetDefaults() {
 // Validate refuses bounds that are none. Defaults must have been set.
 func (c *PumpConfig) Validate() error {
 	var errs []error
-	if c.Batch < 2 || c.Batch > maxLeaseRows {
-		errs = append(errs, config.Invalid("batch", "want from 2 to %d, got %d", maxLeaseRows, c.Batch))
+	if c.Batch < 1 || c.Batch > maxLeaseRows {
+		errs = append(errs, config.Invalid("batch", "want from 1 to %d, got %d", maxLeaseRows, c.Batch))
 	}
 	if c.Lease < time.Second || c.Lease > maxLease {
 		errs = append(errs, config.Invalid("lease", "want from 1s to %v, got %v", maxLease, c.Lease))
@@ -87,24 +93,50 @@ func (c *PumpConfig) Validate() error {
 	if c.Breaker < 0 {
 		errs = append(errs, config.Invalid("breaker", "want 1 or more, got %d", c.Breaker))
 	}
+	if c.Patience < 0 {
+		errs = append(errs, config.Invalid("patience", "want more than 0, got %v", c.Patience))
+	}
 	return errors.Join(errs...)
 }
 
 // A Pump drains a spool into a [Deliver] function: lease, deliver, settle, and wait when that failed.
 //
-//	lease ──records──▶ deliver ──▶ settle ──failed──▶ back off ──▶ lease
-//	  └──none──▶ idle ──put, or Poll──▶ lease
+//	lease ──records──▶ deliver ──▶ settle ──none got through──▶ probe ──in vain──▶ back off ──▶ lease
+//	  └──none──▶ idle ──put, or Poll──▶ lease                     └──got through──▶ lease
 //
-// After [PumpConfig].Breaker failures in a row the circuit is open: only two records are tried at a
-// time. A failure is a call of Deliver in which no record got through; nothing is counted against its
-// records then, for it is the receiver that is at fault. Where some got through, those that did not are
-// tried again later, one try the less (see [Spool.Nack]).
+// # Who is at fault
+//
+// A record that fails may be at fault, or its receiver is. A failure is counted against a record (see
+// [Spool.Nack]) only when another one got through after it failed, so that an outage counts for nothing,
+// however long it is, and all is delivered in its order afterwards:
+//
+//   - When one further back in the same batch got through, the failure is counted at once.
+//   - When one got through since, the record is tried once more, as the receiver may just have come back,
+//     and a failure then is counted.
+//   - When none got through, one record from behind the front is tried, the probe. If it fails as well the
+//     receiver is at fault as far as can be told: all stay in their places, the pump backs off, and the
+//     next probe is taken from twice as far behind.
+//
+// A record with a failure counted waits by itself, longer each time, and is then tried apart from the
+// others, which do not wait for it. It is parked after [Config].MaxTries; if the receiver was unavailable
+// for it (a time-out, a 502), not before it is Patience old. A record that is alone in the spool is tried
+// for good: nothing tells its fault from the receiver's.
+//
+// A receiver that asks to wait ([Unavailable]) is not probed meanwhile, but for each fourth time in a row.
+// After Breaker rounds in a row in which nothing got through the circuit is open: one record and one probe
+// are tried at a time.
 type Pump struct {
 	spool   *Spool
 	cfg     PumpConfig
 	deliver Deliver
 
-	failures atomic.Int64 // in a row
+	failures atomic.Int64 // rounds in a row in which nothing got through
+
+	// Of the goroutine that runs it:
+	reach     int             // the next probe is the 2^reach-th record behind the front
+	doubts    map[int64]doubt // of records that failed, by seq
+	vain      int64           // how often in a row records were tried again in vain
+	nextAgain time.Time       // before which none is
 }
 
 // NewPump makes a pump. It does nothing before Run.
@@ -113,10 +145,10 @@ func NewPump(s *Spool, cfg PumpConfig, deliver Deliver) (*Pump, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("pump of spool %s: %w: %w", s.name, ErrInvalid, err)
 	}
-	return &Pump{spool: s, cfg: cfg, deliver: deliver}, nil
+	return &Pump{spool: s, cfg: cfg, deliver: deliver, doubts: map[int64]doubt{}}, nil
 }
 
-// Open reports whether the circuit is open: the receiver has failed several times in a row.
+// Open reports whether the circuit is open: nothing got through several times in a row.
 func (p *Pump) Open() bool { return p.failures.Load() >= int64(p.cfg.Breaker) }
 
 // Run delivers until ctx ends. What is being delivered then is finished, within the time of its lease,
@@ -126,11 +158,7 @@ func (p *Pump) Open() bool { return p.failures.Load() >= int64(p.cfg.Breaker) }
 func (p *Pump) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		changed := p.spool.change()
-		n := p.cfg.Batch
-		if p.Open() {
-			n = 2
-		}
-		leased, err := p.spool.Lease(ctx, n, p.cfg.Lease)
+		leased, err := p.spool.lease(ctx, p.front(0), p.batch(), p.cfg.Lease)
 		switch {
 		case ctx.Err() != nil && err != nil:
 		case useless(err):
@@ -138,13 +166,25 @@ func (p *Pump) Run(ctx context.Context) error {
 		case err != nil:
 			p.tell(err)
 			p.wait(ctx, p.backoff(p.failures.Add(1)), nil)
-		case len(leased) == 0:
+		case len(leased) > 0:
+			if pause := p.round(ctx, leased); pause > 0 {
+				p.wait(ctx, pause, nil)
+			} else {
+				p.again(ctx)
+			}
+		case !p.again(ctx):
 			p.wait(ctx, p.cfg.Poll, changed)
-		default:
-			p.wait(ctx, p.batch(ctx, leased), nil)
 		}
 	}
 	return nil
+}
+
+// batch is how many records are tried at a time.
+func (p *Pump) batch() int {
+	if p.Open() {
+		return 1
+	}
+	return p.cfg.Batch
 }
 
 // useless says that the spool will never do anything again.
@@ -183,120 +223,3 @@ func (p *Pump) tell(err error) {
 		p.cfg.Failed(err)
 	}
 }
-
-// A result is what became of a batch.
-type result struct {
-	delivered, doubtful, unserved []Leased // doubtful failed without saying why
-	refused                       []Leased
-	reasons                       []error
-	after                         time.Duration // what the receiver asks for
-}
-
-// batch delivers records and settles what became of them. It returns how long to wait.
-func (p *Pump) batch(ctx context.Context, leased []Leased) time.Duration {
-	work := context.WithoutCancel(ctx)
-	within, cancel := context.WithTimeout(work, p.cfg.Lease/4*3)
-	defer cancel()
-	records := make([]Record, len(leased))
-	for i, l := range leased {
-		records[i] = l.Record
-	}
-	r := p.sort(leased, p.deliver(within, records))
-	p.settle(leased, func() error { return p.spool.Ack(work, r.delivered...) }, len(r.delivered))
-	for i, l := range r.refused {
-		p.settle(leased, func() error { return p.spool.Park(work, r.reasons[i].Error(), l) }, 1)
-	}
-	through := len(r.delivered)+len(r.refused) > 0
-	if through {
-		p.failures.Store(0)
-		for _, l := range r.doubtful {
-			after := p.backoff(int64(l.Tries))
-			p.settle(leased, func() error { return p.spool.Nack(work, after, l) }, 1)
-		}
-	} else {
-		r.unserved = append(r.unserved, r.doubtful...)
-	}
-	if len(r.unserved) == 0 {
-		return 0
-	}
-	p.settle(leased, func() error { return p.spool.Release(work, 0, r.unserved...) }, 1)
-	return max(r.after, p.backoff(p.failures.Add(1)))
-}
-
-// sort sorts records by what Deliver said of them.
-func (p *Pump) sort(leased []Leased, errs []error) (r result) {
-	if errs == nil {
-		return result{delivered: leased}
-	}
-	if len(errs) != len(leased) {
-		p.tell(fmt.Errorf("pump: Deliver returned %d errors for %d records, want one for each", len(errs), len(leased)))
-		return result{unserved: leased}
-	}
-	for i, err := range errs {
-		var unavailable *UnavailableError
-		var refused *RefusedError
-		switch {
-		case err == nil:
-			r.delivered = append(r.delivered, leased[i])
-			continue
-		case errors.As(err, &refused):
-			r.refused, r.reasons = append(r.refused, leased[i]), append(r.reasons, err)
-		case errors.As(err, &unavailable):
-			r.unserved, r.after = append(r.unserved, leased[i]), max(r.after, unavailable.After)
-		default:
-			r.doubtful = append(r.doubtful, leased[i])
-		}
-		p.tell(fmt.Errorf("deliver record %q: %w", leased[i].ID, err))
-	}
-	return r
-}
-
-// settle does what is to be done with n records, again while the spool cannot and the leases last: what
-// is delivered and not acknowledged would be delivered again.
-func (p *Pump) settle(leased []Leased, f func() error, n int) {
-	if n == 0 {
-		return
-	}
-	for tries := int64(1); ; tries++ {
-		err := f()
-		if err == nil {
-			return
-		}
-		p.tell(err)
-		d := p.backoff(tries)
-		if useless(err) || p.spool.cfg.Clock.Now().Add(d).After(leased[0].Until) {
-			return
-		}
-		p.wait(context.Background(), d, nil)
-	}
-}
-
-// A RefusedError says that the receiver will never take a record.
-type RefusedError struct{ Err error }
-
-// Error implements error.
-func (e *RefusedError) Error() string { return fmt.Sprintf("refused: %v", e.Err) }
-
-// Unwrap returns why.
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// Refused says that the receiver will never take the record: it is parked at once, with err as the
-// reason.
-func Refused(err error) error { return &RefusedError{err} }
-
-// An UnavailableError says that the receiver is at fault and not the record.
-type UnavailableError struct {
-	Err   error
-	After time.Duration // how long the receiver asks to wait
-}
-
-// Error implements error.
-func (e *UnavailableError) Error() string { return fmt.Sprintf("receiver unavailable: %v", e.Err) }
-
-// Unwrap returns why.
-func (e *UnavailableError) Unwrap() error { return e.Err }
-
-// Unavailable says that it is the receiver that failed, and not the record: nothing is counted against
-// the record, and nothing is delivered before after has passed, if that is longer than the back-off.
-// It is what a Deliver function says of records that it did not try any more.
-func Unavailable(err error, after time.Duration) error { return &UnavailableError{err, after} }

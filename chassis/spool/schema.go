@@ -37,18 +37,20 @@ const (
 )
 
 const (
-	queryID       = `SELECT seq FROM records WHERE id = ?`
-	queryBody     = `SELECT r.id, r.kind, r.put, r.size, r.sum, r.tries, r.until, r.reason, b.body FROM records r LEFT JOIN bodies b ON b.seq = r.seq WHERE r.seq = ?`
-	queryReady    = `SELECT seq FROM records INDEXED BY records_ready WHERE state = 0 ORDER BY seq LIMIT 1000`
-	queryEnded    = `SELECT seq, state, tries FROM records INDEXED BY records_held WHERE state IN (1, 2) AND until <= ? ORDER BY until LIMIT 1000`
-	queryHeld     = `SELECT count(*) FROM records INDEXED BY records_held WHERE state IN (1, 2)`
-	queryParked   = `SELECT count(*) FROM records INDEXED BY records_parked WHERE state = 3`
-	queryAllSeqs  = `SELECT seq FROM records INDEXED BY records_parked WHERE state = 3 AND seq > ? ORDER BY seq LIMIT 1000`
-	queryOldest   = `SELECT put FROM records WHERE state <> 3 ORDER BY seq LIMIT 1`
-	queryOrder    = `SELECT seq, put, size, state FROM records ORDER BY seq`
-	querySize     = `SELECT size FROM records WHERE seq = ?`
-	queryMine     = `SELECT tries FROM records WHERE seq = ? AND lease = ? AND state = 1`
-	queryParkedID = `SELECT seq FROM records WHERE id = ? AND state = 3`
+	queryID          = `SELECT seq FROM records WHERE id = ?`
+	queryBody        = `SELECT r.id, r.kind, r.put, r.size, r.sum, r.tries, r.until, r.reason, b.body FROM records r LEFT JOIN bodies b ON b.seq = r.seq WHERE r.seq = ?`
+	queryReady       = `SELECT seq FROM records INDEXED BY records_ready WHERE state = 0 ORDER BY seq LIMIT 2000`
+	queryReadyBehind = `SELECT seq FROM records INDEXED BY records_ready WHERE state = 0 ORDER BY seq LIMIT 2000 OFFSET ?` // apart: SQLite prepares it anew each time
+	queryIsReady     = `SELECT count(*) FROM records WHERE seq = ? AND state = 0`
+	queryEnded       = `SELECT seq, state, tries FROM records INDEXED BY records_held WHERE state IN (1, 2) AND until <= ? ORDER BY until LIMIT 1000`
+	queryHeld        = `SELECT count(*) FROM records INDEXED BY records_held WHERE state IN (1, 2)`
+	queryParked      = `SELECT count(*) FROM records INDEXED BY records_parked WHERE state = 3`
+	queryAllSeqs     = `SELECT seq FROM records INDEXED BY records_parked WHERE state = 3 AND seq > ? ORDER BY seq LIMIT 1000`
+	queryOldest      = `SELECT put FROM records WHERE state <> 3 ORDER BY seq LIMIT 1`
+	queryOrder       = `SELECT seq, put, size, state FROM records ORDER BY seq`
+	querySize        = `SELECT size FROM records WHERE seq = ?`
+	queryMine        = `SELECT tries FROM records WHERE seq = ? AND lease = ? AND state = 1`
+	queryParkedID    = `SELECT seq FROM records WHERE id = ? AND state = 3`
 
 	insertRecord = `INSERT INTO records(seq, id, kind, put, size, sum, state, tries, lease, until, reason) VALUES(?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')`
 	insertBody   = `INSERT INTO bodies(seq, body) VALUES(?, ?)`

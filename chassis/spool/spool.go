@@ -180,15 +180,21 @@ func (s *Spool) block(n int) {
 // It does not wait: without any ready record it returns none. The caller owns the bodies.
 //
 // Once the spool has begun to hand them out it does so although ctx ends, lest they be held for nobody.
-func (s *Spool) Lease(ctx context.Context, n int, ttl time.Duration) (out []Leased, err error) {
+func (s *Spool) Lease(ctx context.Context, n int, ttl time.Duration) ([]Leased, error) {
 	if n < 1 || ttl <= 0 || ttl > maxLease {
 		return nil, fmt.Errorf("lease from spool %s: %w: want 1 or more records for up to %v, got %d for %v", s.name, ErrInvalid, maxLease, n, ttl)
 	}
+	front := func(t *committer) ([]int64, error) { return t.ready(0) }
+	return s.lease(ctx, front, n, ttl)
+}
+
+// lease is Lease of records that pick picks.
+func (s *Spool) lease(ctx context.Context, pick picker, n int, ttl time.Duration) (out []Leased, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	err = s.do(context.WithoutCancel(ctx), 0, func(t *committer) (refusal, err error) {
-		out, err = t.lease(min(n, maxLeaseRows), ttl)
+		out, err = t.lease(pick, min(n, maxLeaseRows), ttl)
 		return nil, err
 	})
 	if err != nil {
@@ -200,6 +206,7 @@ func (s *Spool) Lease(ctx context.Context, n int, ttl time.Duration) (out []Leas
 // Ack removes records that have been delivered, be their leases over or not: what is delivered need
 // not be delivered again. Those that are gone already are no error.
 func (s *Spool) Ack(ctx context.Context, leased ...Leased) error {
+	leased = slices.Clone(leased) // when ctx ends, Ack returns and the writer may still be at it
 	return s.do(ctx, 0, func(t *committer) (error, error) { return nil, t.ack(leased) })
 }
 
@@ -224,6 +231,7 @@ func (s *Spool) Park(ctx context.Context, reason string, leased ...Leased) error
 }
 
 func (s *Spool) give(ctx context.Context, g give, leased []Leased) error {
+	leased = slices.Clone(leased) // as in Ack
 	return s.do(ctx, 0, func(t *committer) (error, error) { return nil, t.giveBack(g, leased) })
 }
 
@@ -244,6 +252,7 @@ func (s *Spool) Parked(ctx context.Context, after string, n int) (out []Parked, 
 // Requeue makes parked records ready again, with no try counted, and returns how many of the IDs were
 // parked. Without IDs it is all that are parked.
 func (s *Spool) Requeue(ctx context.Context, ids ...string) (total int, err error) {
+	ids = slices.Clone(ids) // as in Ack
 	for {
 		n, err := s.number(ctx, func(t *committer) (int, error) {
 			if len(ids) > 0 {
@@ -261,6 +270,7 @@ func (s *Spool) Requeue(ctx context.Context, ids ...string) (total int, err erro
 // Discard removes parked records, counts them under [Discarded], and returns how many of the IDs were
 // parked. Without IDs it removes nothing.
 func (s *Spool) Discard(ctx context.Context, ids ...string) (int, error) {
+	ids = slices.Clone(ids) // as in Ack
 	return s.number(ctx, func(t *committer) (int, error) { return t.forParked(ids, t.discard) })
 }
 

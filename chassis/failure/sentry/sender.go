@@ -68,19 +68,27 @@ func newSender(cfg *Config, c clock.Clock, count func(string)) (*sender, error) 
 // next one tells. When that fails as well the rest is not tried.
 func (s *sender) deliver(ctx context.Context, records []spool.Record) []error {
 	errs := make([]error, len(records))
-	rest := func(from int, err error, after time.Duration) []error {
-		for i := from; i < len(records); i++ {
-			errs[i] = spool.Unavailable(err, after)
+	failed := -1 // the last event that failed, when nothing was delivered since
+	// stop says that Sentry is at fault, and that of the events from i on tried were.
+	stop := func(i, tried int, err error, after time.Duration) []error {
+		for k := i; k < len(records); k++ {
+			if k < i+tried {
+				errs[k] = spool.Unavailable(err, after)
+			} else {
+				errs[k] = spool.Untried(err, after)
+			}
+		}
+		if failed >= 0 {
+			errs[failed] = spool.Unavailable(errs[failed], after)
 		}
 		return errs
 	}
-	failed := -1 // the last event that failed, when nothing was delivered since
 	for i, r := range records {
 		if wait := s.limited(); wait > 0 {
-			return rest(undecided(failed, i), errLimited, wait)
+			return stop(i, 0, errLimited, wait)
 		}
 		if err := s.keepPace(ctx); err != nil {
-			return rest(undecided(failed, i), err, 0)
+			return stop(i, 0, err, 0)
 		}
 		err := s.send(ctx, r)
 		switch a, _ := errors.AsType[*answer](err); {
@@ -93,27 +101,19 @@ func (s *sender) deliver(ctx context.Context, records []spool.Record) []error {
 			failed = -1
 		case a != nil && a.status == http.StatusTooManyRequests:
 			s.count(Limited)
-			return rest(undecided(failed, i), err, s.limited())
+			return stop(i, 1, err, s.limited())
 		case a != nil && a.misplaced():
 			s.count(Failed)
-			return rest(undecided(failed, i), err, misplacedWait)
+			return stop(i, 1, err, misplacedWait)
 		default:
 			s.count(Failed)
 			if failed >= 0 || ctx.Err() != nil || i == len(records)-1 {
-				return rest(undecided(failed, i), err, s.limited())
+				return stop(i, 1, err, s.limited())
 			}
 			failed, errs[i] = i, err
 		}
 	}
 	return errs
-}
-
-// undecided is the first event of those whose failure is not their own.
-func undecided(failed, i int) int {
-	if failed >= 0 {
-		return failed
-	}
-	return i
 }
 
 // misplacedWait is how long nothing is sent to where nothing is taken: somebody must change a key or

@@ -15,8 +15,9 @@
 // with one partition.
 //
 // A message that the brokers find too large or broken is parked. Everything else (no broker, no such
-// topic, no permission, no answer in time) is the fault of Kafka or of the configuration: nothing is
-// counted against the record, and all are tried again.
+// topic, no permission, no answer in time) is the fault of Kafka or of the configuration: all are tried
+// again. One partition may be down while others take messages; PumpConfig.Patience says how long that may
+// last before records are parked for it.
 package kafka
 
 import (

@@ -19,11 +19,12 @@
 //	2xx                                  delivered
 //	400, 409, 413, 415, 422, 501, 505    the record is at fault: it is parked
 //	500                                  either may be: tried later, and parked after some tries if others get through
-//	any other, or none                   the receiver or its configuration is at fault: nothing is counted against the record
+//	any other, or none                   the receiver or its configuration is at fault, unless others get through
 //
 // After the last kind the rest of the batch is not tried, and Retry-After is honoured in both its forms
 // (RFC 9110, section 10.2.3). Statuses such as 401, 403 and 404 are of that kind because a wrong password
-// or address would otherwise park all that there is.
+// or address would otherwise park all that there is. How the pump finds out a record for which the receiver
+// gives such an answer, or none, while it takes others, [spool.Pump] tells.
 package webhook
 
 import (
@@ -90,7 +91,7 @@ func (s *Sink) Deliver(ctx context.Context, records []spool.Record) []error {
 		var unavailable *spool.UnavailableError
 		if errors.As(errs[i], &unavailable) {
 			for k := i + 1; k < len(errs); k++ {
-				errs[k] = spool.Unavailable(fmt.Errorf("not tried after record %q", r.ID), unavailable.After)
+				errs[k] = spool.Untried(fmt.Errorf("record %q before it failed", r.ID), unavailable.After)
 			}
 			break
 		}
