@@ -51,6 +51,10 @@ var rules = map[string]Rule{
 	"spool_limit_bytes":         Last,
 	"spool_oldest_age_seconds":  Last,
 	"spool_blocked":             Sum,
+	"projection_position":       Last,
+	"projection_head":           Last,
+	"projection_complete":       Last,
+	"projection_failing":        Last,
 	"kpi_series":                Max,
 	"build_info":                Newest,
 }

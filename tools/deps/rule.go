@@ -41,6 +41,7 @@ var Floors = []Floor{
 
 	{"chassis/client", 2},
 	{"chassis/spool/webhook", 2},
+	{"chassis/journal/projection", 2},
 	{"chassis/failure/sentry", 2},
 
 	{"chassis", 3},
@@ -81,12 +82,12 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "modernc.org/sqlite",
-		For:    []string{"chassis/journal/sqlite", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
+		For:    []string{"chassis/journal/sqlite", "chassis/journal/projection", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
 		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 	{
 		Module: "zombiezen.com/go/sqlite",
-		For:    []string{"chassis/journal/sqlite", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
+		For:    []string{"chassis/journal/sqlite", "chassis/journal/projection", "chassis/spool", "chassis/failure/sentry", "internal/sqlitefile"},
 		Why:    "a service names its journal engine and its spool itself, so that only what it names is linked",
 	},
 }
