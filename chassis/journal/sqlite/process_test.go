@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 	case "victim":
 		play = scribble
 	}
+	if fault := faults[os.Getenv(roleVariable)]; fault != nil {
+		if err := fault(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx := context.Background()
 	j, err := journal.Open(ctx, &journal.Local{}, "file:"+os.Args[1], sqlite.Engine)
 	if err == nil {
