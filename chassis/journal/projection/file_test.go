@@ -160,9 +160,9 @@ func TestATableAheadOfItsJournalIsRefused(t *testing.T) {
 func TestAFullDiskIsWaitedOut(t *testing.T) {
 	c := clock.NewVirtual(time.Unix(0, 0))
 	j := openJournal(t, "mem:")
-	fill(t, j, 0, 3000)
+	fill(t, j, 0, 1200)
 	p, _ := open(t, c, file(t), j, seen(1))
-	projection.SetMaxPages(t, p, 20)
+	projection.SetMaxPages(t, p, 1) // or as small as it is
 	stop := run(t, p)
 	for p.Progress().Trouble == nil { // until then the run neither ends nor waits
 		must(t, t.Context().Err())
@@ -178,7 +178,7 @@ func TestAFullDiskIsWaitedOut(t *testing.T) {
 		select {
 		case err := <-ready:
 			must(t, err)
-			wantTotals(t, p, 3000)
+			wantTotals(t, p, 1200)
 			must(t, stop())
 			return
 		default:
