@@ -327,7 +327,7 @@ func (a *appending) note(last journal.Version, blind bool) {
 	pos := last - journal.Version(a.events)
 	a.see(last)
 	for _, p := range a.parts {
-		if blind {
+		if blind || p.base == 0 {
 			a.memory.lose(p.known)
 			p.complete = p.base == 0
 		}

@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -89,9 +90,16 @@ func (s *script) fail(m *nats.Msg, code int, why string) bool {
 	return true
 }
 
-func (s *script) reply(m *nats.Msg, body string) {
-	if err := m.Respond([]byte(body)); err != nil && m.Reply != "" {
+// sent wants that something was sent, until the test has ended.
+func (s *script) sent(err error) {
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		s.t.Error(err)
+	}
+}
+
+func (s *script) reply(m *nats.Msg, body string) {
+	if m.Reply != "" {
+		s.sent(m.Respond([]byte(body)))
 	}
 }
 
@@ -140,7 +148,7 @@ func (s *script) info(m *nats.Msg, stream string) {
 }
 
 func matches(pattern, subject string) bool {
-	return pattern == ">" || pattern == subject || strings.HasSuffix(pattern, "*") && strings.HasPrefix(subject, pattern[:len(pattern)-1])
+	return pattern == "" || pattern == ">" || pattern == subject || strings.HasSuffix(pattern, "*") && strings.HasPrefix(subject, pattern[:len(pattern)-1])
 }
 
 type ask struct {
@@ -205,16 +213,12 @@ func (s *script) direct(m *nats.Msg, stream string) {
 // send sends one message of a batch.
 func (s *script) send(m, e *nats.Msg, seq, before int) {
 	header := nats.Header{"Nats-Subject": {e.Subject}, "Nats-Sequence": {strconv.Itoa(seq)}, "Nats-Last-Sequence": {strconv.Itoa(before)}}
-	if err := s.conn.PublishMsg(&nats.Msg{Subject: m.Reply, Header: header, Data: e.Data}); err != nil {
-		s.t.Error(err)
-	}
+	s.sent(s.conn.PublishMsg(&nats.Msg{Subject: m.Reply, Header: header, Data: e.Data}))
 }
 
 // status ends a batch.
 func (s *script) status(m *nats.Msg, code, why string) {
-	if err := s.conn.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{"Status": {code}, "Description": {why}}}); err != nil {
-		s.t.Error(err)
-	}
+	s.sent(s.conn.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{"Status": {code}, "Description": {why}}}))
 }
 
 // publish stores a message, or at its end a batch of them.
@@ -262,10 +266,7 @@ func (s *script) keep(m *nats.Msg) bool {
 
 // notice tells, as the leader does, that the message with the sequence number is stored.
 func (s *script) notice(stream string, seq int) {
-	err := s.conn.PublishMsg(&nats.Msg{Subject: "journal.J.tail." + stream, Header: nats.Header{"Nats-Sequence": {strconv.Itoa(seq)}}})
-	if err != nil {
-		s.t.Error(err)
-	}
+	s.sent(s.conn.PublishMsg(&nats.Msg{Subject: "journal.J.tail." + stream, Header: nats.Header{"Nats-Sequence": {strconv.Itoa(seq)}}}))
 }
 
 // note is an event.
