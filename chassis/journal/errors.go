@@ -22,6 +22,9 @@ var (
 	// ErrBusy says that another process kept the journal locked for too long. Nothing was
 	// stored; trying again later is safe.
 	ErrBusy = errors.New("journal is locked by another process")
+	// ErrUnavailable says that no server of the journal answered in time. Nothing was stored; trying
+	// again later is safe.
+	ErrUnavailable = errors.New("journal is unavailable")
 	// ErrFailed says that the storage failed and the journal takes no more appends. What it has
 	// acknowledged is as safe as the storage; only opening the journal anew tells what is there.
 	ErrFailed = errors.New("journal storage failed")

@@ -75,8 +75,8 @@ type Journal interface {
 	// returns the stream's new version. When it returns nil the events are durable.
 	//
 	// Errors: a *ConflictError when the stream is not as expected; a *IDReusedError when an ID of
-	// the append is taken by another event; ErrInvalid, ErrFull, ErrBusy, ErrClosed or ErrFailed.
-	// With each of these, and with ctx.Err() alone, nothing was stored. After ErrUnknownOutcome
+	// the append is taken by another event; ErrInvalid, ErrFull, ErrBusy, ErrUnavailable, ErrClosed
+	// or ErrFailed. With each of these, and with ctx.Err() alone, nothing was stored. After ErrUnknownOutcome
 	// the events may be stored, or yet become so, and the journal may still read their Data;
 	// call again with the same events, including their IDs, to find out.
 	//

@@ -287,3 +287,18 @@ func TestALeaseIsHeldUntilItsEndAndNeverForLongerThanTwiceItsTime(t *testing.T) 
 		t.Error("the zero lease is held")
 	}
 }
+
+func TestAURLIsShownWithoutItsPassword(t *testing.T) {
+	for url, want := range map[string]string{
+		"mem:":                        "mem:",
+		"file:/a@b/games.db":          "file:/a@b/games.db",
+		"nats://a,b/GAMES":            "nats://a,b/GAMES",
+		"nats://ann:secret@a/GAMES":   "nats://…@a/GAMES",
+		"nats://x:p@a,x:p@b:1/G":      "nats://…@b:1/G",
+		"nats://x:p//q@a/G?creds=a@b": "nats://…@b",
+	} {
+		if got := journal.Redact(url); got != want {
+			t.Errorf("%s is shown as %s, want %s", url, got, want)
+		}
+	}
+}

@@ -28,6 +28,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis/failure/sentry"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/chassis/journal/jetstream"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/queue"
@@ -43,7 +44,7 @@ import (
 type Config struct {
 	HTTP    chassis.HTTPConfig `config:"http"`
 	GRPC    grpcserver.Config  `config:"grpc"`
-	Journal string             `config:"journal" doc:"where games are kept: mem: or file:PATH"`
+	Journal string             `config:"journal" doc:"where games are kept: mem:, file:PATH or nats://HOST,HOST,HOST/STREAM"`
 	Bots    BotConfig          `config:"bots"`
 	Limits  arena.Limits       `config:"limits"`
 	Sentry  sentry.Config      `config:"sentry"`
@@ -52,7 +53,7 @@ type Config struct {
 // Validate refuses a missing journal.
 func (c *Config) Validate() error {
 	if c.Journal == "" {
-		return config.Invalid("journal", "want mem: or file:PATH, such as file:games.db")
+		return config.Invalid("journal", "want mem:, file:PATH or nats://HOST/STREAM, such as file:games.db")
 	}
 	return nil
 }
@@ -109,7 +110,7 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 	if err := sentry.Use(s, cfg.Sentry); err != nil {
 		return err
 	}
-	events, err := journal.Open(ctx, s, cfg.Journal, sqlite.Engine)
+	events, err := journal.Open(ctx, s, cfg.Journal, sqlite.Engine, jetstream.Engine)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("journal %s: %w", cfg.Journal, err)
+		return fmt.Errorf("journal %s: %w", journal.Redact(cfg.Journal), err)
 	}
 	s.OnClose("games", games.Close)
 	s.Go("games", games.Run)
@@ -190,11 +191,11 @@ func backup(ctx context.Context, cfg Config, args []string, out io.Writer) error
 	}
 	path, ok := strings.CutPrefix(cfg.Journal, "file:")
 	if !ok {
-		return fmt.Errorf("journal %s: only a journal in a file can be copied by another process; name it with -journal file:PATH", cfg.Journal)
+		return fmt.Errorf("journal %s: only a journal in a file can be copied by another process; name it with -journal file:PATH", journal.Redact(cfg.Journal))
 	}
 	// Opening would make a journal that does not exist.
 	if _, err := os.Stat(strings.TrimPrefix(path, "//")); err != nil {
-		return fmt.Errorf("journal %s: %w", cfg.Journal, err)
+		return fmt.Errorf("journal %s: %w", journal.Redact(cfg.Journal), err)
 	}
 	var host journal.Local
 	events, err := journal.Open(ctx, &host, cfg.Journal, sqlite.Engine)

@@ -65,6 +65,12 @@ func Clocked(open func(t *testing.T, c clock.Clock) journal.Journal) Option {
 	}
 }
 
+// Patience has each rule take up to d instead of 30 seconds: rules append hundreds of events one after
+// another, which takes an engine with a network and several disks longer.
+func Patience(d time.Duration) Option {
+	return func(s *suite) { s.patience = d }
+}
+
 // Run checks the journals that open returns, each of which must be new and empty, in one subtest
 // per rule. It closes them; closing one again must do nothing.
 func Run(t *testing.T, open func(t *testing.T) journal.Journal, options ...Option) {
