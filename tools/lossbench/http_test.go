@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
@@ -72,7 +73,7 @@ func TestAWrongAnswerIsAFailure(t *testing.T) {
 
 func TestARefusedConnectionIsAFailure(t *testing.T) {
 	t.Parallel()
-	addrs, err := lossbench.FreeAddrs(1)
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}

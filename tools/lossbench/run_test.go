@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
 // quick is a bench around a command that serves /work at addr.
 func quick(t *testing.T, command func(addr string) []string) lossbench.Bench {
 	t.Helper()
-	addrs, err := lossbench.FreeAddrs(1)
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
