@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: far more than anything takes on a machine that has other things to do.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // options say how a daemon is started. The zero value is lossd with its defaults and without an access log.
 type options struct {
