@@ -460,7 +460,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 // settle waits until at most want goroutines run, and gives up after a while: those that end
 // need a moment for it.
 func settle(want int) int {
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		if n := runtime.NumGoroutine(); n <= want {
 			return n
 		}

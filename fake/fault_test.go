@@ -194,7 +194,7 @@ func TestAWaitEndsWhenNobodyWantsIt(t *testing.T) {
 	conn := dial(t, late)
 	late.Latency(time.Hour)
 	// Long enough for the call to arrive, on a busy machine too.
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := conn.Invoke(ctx, routeGRPC, wrapperspb.String(""), new(wrapperspb.Int64Value)); status.Code(err) != grpccodes.DeadlineExceeded {
 		t.Errorf("a call whose deadline passed: %v", err)

@@ -30,7 +30,7 @@ func cutter(t *testing.T, taken *atomic.Int32, cut func(net.Conn)) (addr string)
 			if err != nil {
 				return
 			}
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 			if taken.Add(1) == 1 {
 				cut(c)
 			} else {

@@ -99,7 +99,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}))
 	s := &service{rand: zeros{}, registry: prometheus.NewRegistry()}
 	games, err := client.New(s, "game", client.Config{
-		URL: srv.URL, Timeout: 50 * time.Millisecond, MaxConns: 10,
+		URL: srv.URL, Timeout: time.Second, MaxConns: 10,
 		Retry: retry.Config{Hedge: time.Millisecond, Throttle: -1, Budget: 100},
 	})
 	if err != nil {
@@ -119,7 +119,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if got := s.counts(t); !strings.Contains(got, "hedges_total") || !strings.Contains(got, "retries_total") {
 		t.Errorf("neither hedged nor sent again, counted\n%s", got)
 	}
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines || descriptors() > files; runtime.Gosched() {
+	for end := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines || descriptors() > files; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines and %d descriptors, before %d and %d", runtime.NumGoroutine(), descriptors(), goroutines, files)
 		}

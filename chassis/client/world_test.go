@@ -222,6 +222,9 @@ func (pipeAddr) String() string  { return "pipe" }
 func real(t *testing.T, addr string, cfg client.Config) (*client.Client, *service) {
 	t.Helper()
 	cfg.URL = "http://" + addr
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 30 * time.Second // a busy machine may be slow to answer
+	}
 	s := &service{rand: rand.Reader, registry: prometheus.NewRegistry()}
 	games, err := client.New(s, "game", cfg)
 	if err != nil {

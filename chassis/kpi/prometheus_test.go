@@ -3,7 +3,6 @@ package kpi_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 )
 
 // A real Prometheus scrapes the handler of merged metrics, once for native histograms and once for
@@ -59,7 +59,7 @@ func TestPrometheusUnderstandsBothHistograms(t *testing.T) {
 			address := runPrometheus(t, program, target.Listener.Addr().String(), c.flags)
 			for query, want := range c.query {
 				var got string
-				for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+				for deadline := time.Now().Add(time.Minute); got != want && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 					got = ask(address, query)
 				}
 				if got != want {
@@ -73,12 +73,11 @@ func TestPrometheusUnderstandsBothHistograms(t *testing.T) {
 // runPrometheus starts a Prometheus that scrapes target every second, and returns its address.
 func runPrometheus(t *testing.T, program, target string, flags []string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := addrs[0]
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("scrape_configs:\n- job_name: a\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs:\n  - targets: [%q]\n", target)

@@ -17,6 +17,7 @@ type books struct {
 	carrier *worker    // who has been asked to carry; nil when nobody is
 	asked   []Snapshot // what was to be carried, carry left out
 	gathers []*gathering
+	timeout time.Duration // gatherTimeout
 }
 
 // gathering is a worker's question for the snapshots of the others.
@@ -41,7 +42,7 @@ func (s *supervisor) gather(by *worker, id uint64) {
 		}
 	}
 	s.books.gathers = append(s.books.gathers, g)
-	g.timer = time.AfterFunc(gatherTimeout, func() {
+	g.timer = time.AfterFunc(s.books.timeout, func() {
 		s.post(func() {
 			g.missing = nil
 			s.answerGathers()

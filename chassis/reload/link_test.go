@@ -80,7 +80,7 @@ func shortDir(t *testing.T) string {
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -593,7 +593,7 @@ func TestTheServiceManagerKeepsWhatIsUsed(t *testing.T) {
 	must(t, err)
 	next := func() string {
 		b := make([]byte, 4096)
-		must(t, manager.SetReadDeadline(time.Now().Add(20*time.Second)))
+		must(t, manager.SetReadDeadline(time.Now().Add(time.Minute)))
 		n, _, err := manager.ReadFrom(b)
 		must(t, err)
 		return string(b[:n])

@@ -158,6 +158,7 @@ func work() int {
 			}
 		}()
 	}
+	stop := false // there will be no successor
 	switch p.Fault {
 	case "crash":
 		panic("a table went away")
@@ -172,7 +173,7 @@ func work() int {
 	default:
 		select {
 		case o := <-link.Orders():
-			if o.Stop {
+			if stop = o.Stop; stop {
 				_ = link.Release(ctx)
 			}
 		case <-link.Hurry():
@@ -188,7 +189,9 @@ func work() int {
 		return 1
 	case <-time.After(p.Linger):
 	}
-	s.leave()
+	if !stop {
+		s.leave()
+	}
 	last, _ := s.snapshot()
 	return exitWith(0, link.Leave(ctx, last))
 }
@@ -229,7 +232,7 @@ func (s *lines) leave() {
 	for c := range s.conns {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
-	for patience := time.Now().Add(5 * time.Second); len(s.conns) > 0 && time.Now().Before(patience); {
+	for patience := time.Now().Add(20 * time.Second); len(s.conns) > 0 && time.Now().Before(patience); {
 		s.mu.Unlock()
 		time.Sleep(time.Millisecond)
 		s.mu.Lock()
@@ -268,7 +271,7 @@ func (s *lines) serve(c net.Conn) {
 }
 
 func (s *lines) say(line string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	switch line {
 	case "who":
@@ -419,7 +422,7 @@ func (d *daemon) up() {
 // until waits for a condition.
 func (d *daemon) until(what string, ok func() bool) {
 	d.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			d.t.Fatalf("waited too long until %s\n%s", what, d.log)
 		}
@@ -442,14 +445,14 @@ func (d *daemon) wait() int {
 	select {
 	case code := <-d.ended:
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		d.t.Fatalf("it did not end\n%s", d.log)
 		return -1
 	}
 }
 
 func (d *daemon) command(c reload.Command) (*reload.Outcome, *reload.Status, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return reload.Ask(ctx, d.dir, c)
 }
@@ -484,7 +487,7 @@ func (d *daemon) dial() *client {
 	if err != nil {
 		return nil
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &client{c, bufio.NewReader(c)}
 }
 

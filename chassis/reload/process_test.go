@@ -52,7 +52,7 @@ func (d *daemon) spawn(wrap func(*exec.Cmd)) *exec.Cmd {
 }
 
 func TestASupervisorTakesOverTheWorkersOfOneThatWasKilled(t *testing.T) {
-	d := prepare(t, plan{Fault: "deaf", Drain: time.Second})
+	d := prepare(t, plan{Fault: "deaf", Drain: 5 * time.Second})
 	first := d.spawn(nil)
 	d.ask("add")
 	d.write(plan{})
@@ -406,19 +406,24 @@ func undirected(t *testing.T, p plan) *daemon {
 func TestWithoutARunDirectoryALockIsAmongTheWorkersOfOneSupervisor(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	d := undirected(t, plan{Linger: time.Second})
+	d := undirected(t, plan{Fault: "deaf", Drain: time.Hour})
+	_, holder := d.worker()
 	if !strings.Contains(d.log.String(), "without a run directory") {
 		t.Errorf("log %s", d.log)
 	}
 	if got := d.ask("lock"); got != "locked" {
 		t.Errorf("lock: %s", got)
 	}
+	d.write(plan{})
 	signalSelf(t, syscall.SIGHUP)
 	d.until("the next one serves", func() bool { n, _ := d.worker(); return n == 2 })
 	if got := d.ask("try"); got == "free" {
 		t.Error("two workers hold one lock")
 	}
-	d.until("the one before has left, and its lock is free", func() bool { return d.ask("try") == "free" })
+	if err := syscall.Kill(holder, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.until("the one before has ended, and its lock is free", func() bool { return d.ask("try") == "free" })
 	signalSelf(t, syscall.SIGTERM)
 	if code := d.wait(); code != 0 {
 		t.Errorf("code %d", code)

@@ -48,7 +48,7 @@ func enlist(t *testing.T, s *supervisor, phase Phase) (*worker, *channel) {
 // pump acts on what is posted until ok.
 func pump(t *testing.T, s *supervisor, ok func() bool) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for !ok() {
@@ -77,7 +77,7 @@ func heard(t *testing.T, s *supervisor, c *channel) message {
 			f()
 		case <-got:
 			return m
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("nothing was said")
 		}
 	}
@@ -85,6 +85,7 @@ func heard(t *testing.T, s *supervisor, c *channel) message {
 
 func TestOneWhoGathersWaitsForTheLivingButNotForEver(t *testing.T) {
 	s := patient(t)
+	s.books.timeout = time.Hour
 	a, atA := enlist(t, s, Draining)
 	b, atB := enlist(t, s, Active)
 	ask := message{Kind: kindGather, ID: 1, Snapshot: []byte("b")}
@@ -96,7 +97,7 @@ func TestOneWhoGathersWaitsForTheLivingButNotForEver(t *testing.T) {
 	if m := heard(t, s, atB); len(m.Snapshots) != 1 || string(m.Snapshots[0].Data) != "a" {
 		t.Errorf("gathered %+v", m)
 	}
-	ask.ID = 2
+	ask.ID, s.books.timeout = 2, time.Millisecond
 	must(t, atB.send(ask)) // a says nothing now: what it said last counts
 	if m := heard(t, s, atB); m.ID != 2 || len(m.Snapshots) != 1 {
 		t.Errorf("gathered %+v", m)

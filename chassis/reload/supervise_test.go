@@ -197,11 +197,12 @@ func TestAfterThreeCrashesTheBinaryBeforeServes(t *testing.T) {
 	d := prepare(t, plan{})
 	d.program = d.plan + "-testd"
 	install(t, d.program)
-	d.run()
+	const good = 2 * time.Second // a busy machine takes its time to see that a worker has died
+	d.run(func(o *reload.Options) { o.Timing.Good = good })
 	d.up()
 	t.Cleanup(d.stop)
 	d.until("the binary is one to roll back to", func() bool {
-		return time.Since(d.status().Workers[0].Since) > 200*time.Millisecond // four times Timing.Good
+		return time.Since(d.status().Workers[0].Since) > 2*good
 	})
 	install(t, d.program)
 	d.write(plan{Fault: "crash", Faulty: d.program})
@@ -272,7 +273,7 @@ func TestASecondSIGTERMEndsAtOnce(t *testing.T) {
 	if code := d.wait(); code != 1 {
 		t.Errorf("code %d, want 1", code)
 	}
-	if took := time.Since(began); took > 15*time.Second {
+	if took := time.Since(began); took > 40*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -362,7 +363,7 @@ func TestCommandsWithoutASupervisorSayThatNoneRuns(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
-	d.write(plan{Fault: "hang", Start: 300 * time.Millisecond})
+	d.write(plan{Fault: "hang", Start: time.Minute})
 	go func() {
 		d.until("it starts", func() bool { return len(d.status().Workers) == 2 })
 		cancel()
@@ -409,17 +410,31 @@ func TestTheServiceManagerIsToldWhatBecomesOfTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	told := func(what string) {
-		t.Helper()
-		b := make([]byte, 4096)
-		_ = manager.SetReadDeadline(time.Now().Add(20 * time.Second))
-		for {
+	// It reads all the time: a socket that is full has the supervisor wait, and then say less.
+	heard := make(chan string, 10_000)
+	go func() {
+		defer close(heard)
+		for b := make([]byte, 4096); ; {
 			n, _, err := manager.ReadFrom(b)
 			if err != nil {
-				t.Fatalf("%s: %v", what, err)
-			}
-			if strings.Contains(string(b[:n]), what) {
 				return
+			}
+			heard <- string(b[:n])
+		}
+	}()
+	told := func(what string) {
+		t.Helper()
+		for late := time.After(time.Minute); ; {
+			select {
+			case got, ok := <-heard:
+				if !ok {
+					t.Fatalf("nobody said %q", what)
+				}
+				if strings.Contains(got, what) {
+					return
+				}
+			case <-late:
+				t.Fatalf("nobody said %q", what)
 			}
 		}
 	}

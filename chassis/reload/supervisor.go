@@ -115,6 +115,7 @@ func newSupervisor(o Options) (*supervisor, error) {
 		started:  time.Now(),
 		sockets:  sockets{listen: o.Listen},
 		stored:   map[string]*socket{},
+		books:    books{timeout: gatherTimeout},
 		limits:   defaultLimits,
 		counts:   Counts{Failed: map[Reason]uint64{}},
 		signals:  make(chan os.Signal, 16),

@@ -111,9 +111,13 @@ func Check(w io.Writer) { fmt.Fprintln(w, checkAnswer()) }
 
 func checkAnswer() string { return "supervisor protocol " + strconv.Itoa(protocol) }
 
+// checkTimeout is how long a binary may take to say whether it can supervise: far longer than it takes
+// to start on a busy machine. Nothing else is done meanwhile.
+const checkTimeout = 5 * time.Second
+
 // check asks the binary whether it can supervise.
 func (s *supervisor) check() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.binary)
 	cmd.Args = s.Args

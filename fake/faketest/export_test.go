@@ -2,12 +2,16 @@ package faketest
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/fake"
 )
 
-// ReadyLimit is how long the quickest start may take.
-const ReadyLimit = readyLimit
+// TooLong is longer than a start may take on this machine.
+func TooLong(ctx context.Context) (time.Duration, error) {
+	empty, err := emptyStart(ctx)
+	return max(readyLimit, 2*emptyStarts*empty), err
+}
 
 // Promises are the checks of Run by name, so that tests see them fail.
 func Promises() map[string]func(context.Context, func(fake.TB) *fake.Fake) error {

@@ -95,7 +95,11 @@ func TestABrokenPromiseIsFound(t *testing.T) {
 			map[string]string{ready: "no disk", answers: "no disk", stops: "no disk"}},
 		"a service that takes its time": {
 			func(tb fake.TB) *fake.Fake {
-				for begin := time.Now(); time.Since(begin) < faketest.ReadyLimit; {
+				long, err := faketest.TooLong(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				for begin := time.Now(); time.Since(begin) < long; {
 				}
 				return starting(setup)(tb)
 			},

@@ -91,7 +91,7 @@ func (p Proxy) Start(t testing.TB, service string) (addr string) {
 		<-ended
 	})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		res, err := client.Get("http://" + addr + "/ready")
 		if err == nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 )
 
 // A Store is a server that keeps objects as files: of the bucket B in the directory Root/B.
@@ -25,20 +26,17 @@ type Store struct {
 }
 
 // patience is how long the server may take to answer; it takes 70 ms.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Start returns a server that answers, with one bucket that is empty. It ends with the test.
 func Start(t testing.TB, bucket string) *Store {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{Key: "tester", Secret: "a-secret-of-tests", Root: t.TempDir(), addr: free.Addr().String()}
+	s := &Store{Key: "tester", Secret: "a-secret-of-tests", Root: t.TempDir(), addr: addrs[0]}
 	s.Endpoint = "http://" + s.addr
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Mkdir(filepath.Join(s.Root, bucket), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 )
 
 // fields are what is compared, in their order. Times, ports and process ids have none in common.
@@ -38,7 +39,7 @@ ServerRoot "%[1]s"
 DefaultRuntimeDir "%[1]s"
 PidFile "%[1]s/httpd.pid"
 ServerName ` + serverName + `
-Listen 127.0.0.1:%[2]d
+Listen %[2]s
 User #65534
 Group #65534
 LoadModule mpm_event_module   "%[3]s/mod_mpm_event.so"
@@ -95,14 +96,12 @@ func startHTTPD(t *testing.T) (addr, log string, stop func()) {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
 	config := filepath.Join(dir, "httpd.conf")
-	text := fmt.Sprintf(httpdConfig, dir, port, "/usr/lib/apache2/modules", strings.ReplaceAll(logFormat(), `"`, `\"`))
+	text := fmt.Sprintf(httpdConfig, dir, addrs[0], "/usr/lib/apache2/modules", strings.ReplaceAll(logFormat(), `"`, `\"`))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func startHTTPD(t *testing.T) (addr, log string, stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	addr = fmt.Sprintf("127.0.0.1:%d", port)
+	addr = addrs[0]
 	for {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {

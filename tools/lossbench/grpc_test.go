@@ -75,7 +75,7 @@ func TestACallThatIsCutIsAFailure(t *testing.T) {
 func TestAnAnswerThatIsNoEchoIsAFailure(t *testing.T) {
 	t.Parallel()
 	addr, _ := serveGRPC(t, echo(func(*wrapperspb.StringValue) (*wrapperspb.StringValue, error) { return wrapperspb.String("no"), nil }, nil))
-	wantCause(t, one(t, lossbench.Options{GRPC: addr, Protocols: []string{"grpc"}}, failing), "wrong answer")
+	wantCause(t, one(t, lossbench.Options{GRPC: addr, Protocols: []string{"grpc"}}, by("wrong answer")), "wrong answer")
 }
 
 func TestHealthChecksCountAServiceThatIsNotReady(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHealthChecksCountAServiceThatIsNotReady(t *testing.T) {
 		t.Errorf("%s: %d failed %v, want none", r.Protocol, r.Failed, r.Causes)
 	}
 	h.Shutdown()
-	wantCause(t, one(t, lossbench.Options{HealthAddr: addr}, failing), "NOT_SERVING")
+	wantCause(t, one(t, lossbench.Options{HealthAddr: addr}, by("NOT_SERVING")), "NOT_SERVING")
 }
 
 // refuseFirst takes connections on l and leads them to addr, but for the first one of each client: on the
@@ -205,7 +205,7 @@ func TestMessagesThatAreNotAcknowledgedAreFailures(t *testing.T) {
 			t.Parallel()
 			addr, _ := serveGRPC(t, echo(nil, c.handler))
 			o := lossbench.Options{GRPC: addr, Protocols: []string{"grpc-bidi"}, Timeout: 300 * time.Millisecond}
-			wantCause(t, one(t, o, failing), c.cause)
+			wantCause(t, one(t, o, by(c.cause)), c.cause)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
@@ -61,7 +62,7 @@ func TestAWrongAnswerIsAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := serve(t, c.handler)
-			r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h1-fresh"}, Timeout: 200 * time.Millisecond}, failing)
+			r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h1-fresh"}, Timeout: 200 * time.Millisecond}, by(c.cause))
 			wantCause(t, r, c.cause)
 			if r.Failed != r.Requests {
 				t.Errorf("%d of %d failed, want all", r.Failed, r.Requests)
@@ -72,7 +73,7 @@ func TestAWrongAnswerIsAFailure(t *testing.T) {
 
 func TestARefusedConnectionIsAFailure(t *testing.T) {
 	t.Parallel()
-	addrs, err := lossbench.FreeAddrs(1)
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestARefusedConnectionIsAFailure(t *testing.T) {
 			t.Parallel()
 			o := lossbench.Options{HTTP: addrs[0], HTTPS: addrs[0], GRPC: addrs[0], HealthAddr: addrs[0],
 				URLs: []string{"http://" + addrs[0] + "/"}, Protocols: []string{protocol}, Rate: 300, Idle: 100 * time.Millisecond}
-			wantCause(t, one(t, o, failing), cause)
+			wantCause(t, one(t, o, by(cause)), cause)
 		})
 	}
 }
@@ -99,14 +100,14 @@ func leave(w http.ResponseWriter, r *http.Request) {
 func TestABodyRefusedByGOAWAYIsAFailure(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, leave)
-	r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h2c-post"}, Delay: 20 * time.Millisecond, Rate: 6000}, failing)
+	r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h2c-post"}, Delay: 20 * time.Millisecond, Rate: 6000}, by("refused by GOAWAY, body cannot be sent again"))
 	wantCause(t, r, "refused by GOAWAY, body cannot be sent again")
 }
 
 func TestARequestThatTheLibrarySendsAgainIsAFailure(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, leave)
-	r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h2c-get"}, Delay: 20 * time.Millisecond, Rate: 6000}, failing)
+	r := one(t, lossbench.Options{HTTP: addr, Protocols: []string{"h2c-get"}, Delay: 20 * time.Millisecond, Rate: 6000}, by("sent twice"))
 	wantCause(t, r, "sent twice")
 }
 
@@ -162,7 +163,7 @@ func TestURLsOfAnyServiceAreAsked(t *testing.T) {
 	if r.Protocol != "get" || r.Failed > 0 || r.Connections <= 8 || r.Connections > 16 {
 		t.Errorf("%s: %d failed %v over %d connections, want none over 2 a client", r.Protocol, r.Failed, r.Causes, r.Connections)
 	}
-	wantCause(t, one(t, lossbench.Options{URLs: []string{"http://" + addr + "/missing"}}, failing), "fresh: status 404")
+	wantCause(t, one(t, lossbench.Options{URLs: []string{"http://" + addr + "/missing"}}, by("fresh: status 404")), "fresh: status 404")
 }
 
 func TestAConnectionThatEndsAfterTheHandshakeIsAFailure(t *testing.T) {

@@ -16,25 +16,6 @@ import (
 	"time"
 )
 
-// FreeAddrs returns n addresses on loopback whose ports were free just now.
-func FreeAddrs(n int) (addrs []string, err error) {
-	var listeners []net.Listener
-	defer func() {
-		for _, l := range listeners {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		listeners = append(listeners, l)
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
-}
-
 // WriteCertificate writes a certificate for 127.0.0.1 that nobody vouches for, good for a day, into dir and
 // returns the names of its file and of its key's.
 func WriteCertificate(dir string) (cert, key string, err error) {

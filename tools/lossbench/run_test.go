@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
 // quick is a bench around a command that serves /work at addr.
 func quick(t *testing.T, command func(addr string) []string) lossbench.Bench {
 	t.Helper()
-	addrs, err := lossbench.FreeAddrs(1)
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +136,10 @@ func TestAReloadThatDoesNotHappenIsReported(t *testing.T) {
 	t.Parallel()
 	// Without a signal handler a hang-up ends it.
 	b := quick(t, func(addr string) []string { return as("deaf", addr) })
-	b.ReadyTimeout = 300 * time.Millisecond
+	b.ReadyTimeout = 5 * time.Second
 	b.Load.Protocols = []string{"h1-fresh"}
 	r := run(t, b)
-	if r.Reloads.Done != 0 || !strings.Contains(r.Reloads.Failure, "reload 1: no new worker answers within 300ms") {
+	if r.Reloads.Done != 0 || !strings.Contains(r.Reloads.Failure, "reload 1: no new worker answers within 5s") {
 		t.Errorf("reloads %+v", r.Reloads)
 	}
 	if err := r.Clean(); err == nil || !strings.Contains(err.Error(), "0 of 3 reloads done: reload 1: no new worker") {
@@ -178,6 +179,7 @@ func TestAProcessThatDoesNotEndIsKilled(t *testing.T) {
 		return []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.01; done"}
 	})
 	b.Probe, b.Reloads, b.DrainTimeout, b.Load.Protocols = "", 0, 100*time.Millisecond, []string{"h1-fresh"}
+	b.Warmup = 3 * time.Second // to be there
 	r, err := lossbench.Run(t.Context(), b)
 	if err == nil || !strings.Contains(err.Error(), "was killed") || r == nil {
 		t.Errorf("%v, %v", r, err)
@@ -187,7 +189,7 @@ func TestAProcessThatDoesNotEndIsKilled(t *testing.T) {
 func TestReloadsWithoutAProbeAreOnlyPaced(t *testing.T) {
 	t.Parallel()
 	b := quick(t, func(addr string) []string { return as("parent", addr) })
-	b.Probe, b.Warmup = "", 500*time.Millisecond // to be there
+	b.Probe, b.Warmup = "", 5*time.Second // to be there
 	r := run(t, b)
 	if r.Reloads.Done != 3 || r.Reloads.Ready.Count != 0 || r.Reloads.Drain.Count != 0 {
 		t.Errorf("reloads %+v", r.Reloads)
@@ -198,7 +200,7 @@ func TestARunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := quick(t, func(addr string) []string { return as("parent", addr) })
 	b.Reloads, b.Interval = 1000, 300*time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	r, err := lossbench.Run(ctx, b)
 	if err != nil {
@@ -256,7 +258,7 @@ func TestAFileWithoutAProcessIDIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.Mode, b.PIDFile, b.ReadyTimeout = lossbench.PIDFile, file, 2*time.Second
+	b.Mode, b.PIDFile, b.ReadyTimeout = lossbench.PIDFile, file, 5*time.Second
 	if r := run(t, b); r.Reloads.Done != 0 || !strings.Contains(r.Reloads.Failure, "names no process that") {
 		t.Errorf("reloads %+v", r.Reloads)
 	}

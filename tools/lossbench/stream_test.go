@@ -37,7 +37,7 @@ func TestAnEventStreamThatEndsBadlyIsAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := serve(t, c.handler)
-			wantCause(t, one(t, lossbench.Options{HTTP: addr, Protocols: []string{"sse"}, Timeout: 200 * time.Millisecond}, failing), c.cause)
+			wantCause(t, one(t, lossbench.Options{HTTP: addr, Protocols: []string{"sse"}, Timeout: 200 * time.Millisecond}, by(c.cause)), c.cause)
 		})
 	}
 }
@@ -102,7 +102,7 @@ func TestAWebsocketThatEndsBadlyIsAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := serve(t, c.handler)
-			wantCause(t, one(t, lossbench.Options{HTTP: addr, Protocols: []string{"ws"}, Timeout: 200 * time.Millisecond}, failing), c.cause)
+			wantCause(t, one(t, lossbench.Options{HTTP: addr, Protocols: []string{"ws"}, Timeout: 200 * time.Millisecond}, by(c.cause)), c.cause)
 		})
 	}
 }

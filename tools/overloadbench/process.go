@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seed-754044b3/roadworthy/tools/lossbench"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/overloadbench/work"
 )
 
@@ -33,7 +33,7 @@ type process struct {
 
 // start starts a server whose files are in dir, and waits until it answers. It ends with stop or with ctx.
 func start(ctx context.Context, o *Options, s Server, p Protocol, dir string) (*process, error) {
-	addrs, err := lossbench.FreeAddrs(2)
+	addrs, err := port.Addrs(2)
 	if err != nil {
 		return nil, err
 	}

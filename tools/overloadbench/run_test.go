@@ -17,7 +17,7 @@ import (
 const (
 	leastGoodput      = 0.7
 	mostAmplification = 1.15
-	tries             = 3 // a busy machine spoils one, or two
+	tries             = 5 // a busy machine spoils some
 )
 
 func TestAServiceThatIsOfferedTooMuchStillWorksForThoseItCanServe(t *testing.T) {
@@ -29,11 +29,11 @@ func TestAServiceThatIsOfferedTooMuchStillWorksForThoseItCanServe(t *testing.T) 
 		for _, load := range []float64{2, 10} {
 			var err error
 			for range tries {
-				// Of the fifty a second that this can do ten times as much is little, even beside others.
+				// Of the twenty a second that this can do ten times as much is little, even for a slow machine.
 				results, failed := overloadbench.Run(t.Context(), overloadbench.Options{
 					Servers: servers, Clients: []overloadbench.Client{overloadbench.Ours}, Protocols: []overloadbench.Protocol{p}, Loads: []float64{load},
-					Workers: 2, Mean: 40 * time.Millisecond, Deadline: 400 * time.Millisecond,
-					Before: 300 * time.Millisecond, Overload: 2 * time.Second,
+					Workers: 2, Mean: 100 * time.Millisecond, Deadline: time.Second,
+					Before: 500 * time.Millisecond, Overload: 3 * time.Second,
 				})
 				if failed != nil || len(results) != 1 {
 					t.Fatalf("%d results, %v", len(results), failed)
@@ -79,8 +79,8 @@ func TestSmallTenantsAreServedBesideAHog(t *testing.T) {
 		for range tries {
 			results, failed := overloadbench.Run(t.Context(), overloadbench.Options{
 				Servers: overloadbench.Servers(programs(t))[:1], Clients: []overloadbench.Client{overloadbench.None}, Protocols: []overloadbench.Protocol{p}, Loads: []float64{3},
-				Small: 8, Workers: 2, Mean: 40 * time.Millisecond, Deadline: 400 * time.Millisecond,
-				Before: 300 * time.Millisecond, Overload: 3 * time.Second,
+				Small: 8, Workers: 2, Mean: 100 * time.Millisecond, Deadline: time.Second,
+				Before: 500 * time.Millisecond, Overload: 5 * time.Second,
 			})
 			if failed != nil || len(results) != 1 {
 				t.Fatalf("%d results, %v", len(results), failed)
@@ -101,27 +101,38 @@ func TestSmallTenantsAreServedBesideAHog(t *testing.T) {
 }
 
 func TestEveryClientAsks(t *testing.T) {
-	results, err := overloadbench.Run(t.Context(), overloadbench.Options{
-		Servers: overloadbench.Servers(programs(t))[:1], Clients: []overloadbench.Client{overloadbench.None, overloadbench.Defaults}, Loads: []float64{3},
-		Workers: 1, Before: 100 * time.Millisecond, Overload: 500 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range tries {
+		results, failed := overloadbench.Run(t.Context(), overloadbench.Options{
+			Servers: overloadbench.Servers(programs(t))[:1], Clients: []overloadbench.Client{overloadbench.None, overloadbench.Defaults}, Loads: []float64{3},
+			Workers: 1, Mean: 100 * time.Millisecond, Deadline: time.Second, Before: 200 * time.Millisecond, Overload: 2 * time.Second,
+		})
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		if err = allAsk(t, results); err == nil {
+			return
+		}
 	}
+	t.Errorf("%d times: %v", tries, err)
+}
+
+// allAsk says what is missing in the results of two clients over both protocols.
+func allAsk(t *testing.T, results []overloadbench.Result) error {
 	asked := map[overloadbench.Protocol]float64{}
 	for _, r := range results {
 		t.Logf("%+v", r)
 		if r.Goodput <= 0 {
-			t.Errorf("%s, %s: nobody is served", r.Protocol, r.Client)
+			return fmt.Errorf("%s, %s: nobody is served", r.Protocol, r.Client)
 		}
 		if r.Client == overloadbench.Defaults {
 			asked[r.Protocol] = r.Amplification
 		}
 	}
-	// Half a second sees the retries of gRPC, which come after 50 ms, and none after a second.
 	if len(results) != 4 || asked[overloadbench.GRPC] < 1.3 {
-		t.Errorf("%d results, requests that arrive for each: %v, want more than one over gRPC", len(results), asked)
+		return fmt.Errorf("%d results, requests that arrive for each: %v, want more than one over gRPC", len(results), asked)
 	}
+	return nil
 }
 
 func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
@@ -146,7 +157,7 @@ func TestWhatCannotBeMeasuredIsSaid(t *testing.T) {
 		"a protocol there is not":       {t.Context(), overloadbench.Options{Servers: server("mute"), Protocols: []overloadbench.Protocol{"h3"}}, `no protocol "h3"`},
 		"a server that ends":            {t.Context(), overloadbench.Options{Servers: server("mute")}, "it has ended; it printed: mute serves nothing"},
 		"a server there is not":         {t.Context(), overloadbench.Options{Servers: server("absent")}, "no such file"},
-		"a server that says nothing":    {timely(t, time.Second), overloadbench.Options{Servers: server("ruined")}, "it does not answer"},
+		"a server that says nothing":    {timely(t, 3*time.Second), overloadbench.Options{Servers: server("ruined")}, "it does not answer"},
 		"a bench that was ended before": {ended, overloadbench.Options{Servers: server("mute")}, "context canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,12 +177,13 @@ func timely(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestARunEndsWithItsContextAndLeavesNoProcess(t *testing.T) {
-	begun, bin := time.Now(), programs(t)
+	bin := programs(t)
+	begun := time.Now()
 	_, err := overloadbench.Run(timely(t, 2*time.Second), overloadbench.Options{Servers: overloadbench.Servers(bin)[:1], Overload: time.Hour})
 	if !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "killed") {
 		t.Errorf("%v, want the context's error", err)
 	}
-	if took := time.Since(begun); took > 30*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
@@ -150,7 +151,7 @@ func (b *bench) start(ctx context.Context, parent string, p Peer) (err error) {
 			return err
 		}
 	}
-	addrs, err := lossbench.FreeAddrs(2)
+	addrs, err := port.Addrs(2)
 	if err != nil {
 		return err
 	}

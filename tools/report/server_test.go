@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/internal/need"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/report"
 )
 
@@ -121,12 +122,11 @@ func (s server) run(t *testing.T) map[string][]byte {
 	if err := os.WriteFile(filepath.Join(dir, "www", "hello.txt"), []byte("hello"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	addr := addrs[0]
 	var logs strings.Builder
 	for i, format := range s.formats {
 		if format == "combined" {
@@ -162,7 +162,7 @@ func (s server) run(t *testing.T) map[string][]byte {
 		ask(t, addr, a.request, a.status)
 	}
 	// A line is written when the server has closed the connection, which may be later than its answer.
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if text, _ := os.ReadFile(filepath.Join(dir, fmt.Sprintf("access%d.log", len(s.formats)-1))); bytes.Count(text, []byte("\n")) >= len(asked) {
 			break
 		}
@@ -190,7 +190,7 @@ func ask(t *testing.T, addr, request string, status int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, request+"Connection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

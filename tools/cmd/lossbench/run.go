@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 )
 
@@ -133,7 +134,7 @@ func (o *options) complete(dir string) error {
 		b.Load.Protocols = list(o.protocols)
 	}
 	listeners := list(o.listen)
-	addrs, err := lossbench.FreeAddrs(len(listeners))
+	addrs, err := port.Addrs(len(listeners))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench/target"
 )
@@ -73,7 +74,7 @@ func TestALossIsAnErrorUnlessItIsExpected(t *testing.T) {
 }
 
 func TestAnyServiceIsAskedByURLAndHealthCheck(t *testing.T) {
-	addrs, err := lossbench.FreeAddrs(2)
+	addrs, err := port.Addrs(2)
 	if err != nil {
 		t.Fatal(err)
 	}

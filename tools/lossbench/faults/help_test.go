@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench"
 	"github.com/seed-754044b3/roadworthy/tools/lossbench/target"
 )
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: far more than anything takes on a machine that has other things to do.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // options say how a daemon is started. The zero value is lossd with its defaults and without an access log.
 type options struct {
@@ -90,7 +91,7 @@ func launch(t *testing.T, o options) *daemon {
 		if dir, err = os.MkdirTemp("/tmp", "faults-"); err != nil {
 			t.Fatal(err)
 		}
-		addrs, err := lossbench.FreeAddrs(4)
+		addrs, err := port.Addrs(4)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ package faults_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -155,12 +156,24 @@ func (d *daemon) keep() *kept {
 	return k
 }
 
+// ended reports whether the other side has closed the connection, as far as this side has heard.
+func (k *kept) ended() bool {
+	raw, err := k.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return true
+	}
+	var n int
+	var peeked error
+	err = raw.Control(func(fd uintptr) {
+		n, _, peeked = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	})
+	return err != nil || n == 0 && peeked == nil || peeked != nil && peeked != syscall.EAGAIN
+}
+
 // ask makes a request and returns the process that answered.
 func (k *kept) ask() (pid int, err error) {
-	_ = k.SetReadDeadline(time.Now().Add(time.Millisecond))
-	if _, err := k.reader.Peek(1); err != nil && !os.IsTimeout(err) {
-		k.seenEnd = true
-		return 0, err
+	if k.seenEnd = k.ended(); k.seenEnd {
+		return 0, io.EOF
 	}
 	_ = k.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprintf(k, "GET /work?ms=0 HTTP/1.1\r\nHost: %s\r\n\r\n", k.host); err != nil {

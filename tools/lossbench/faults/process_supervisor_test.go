@@ -53,7 +53,7 @@ func (d *daemon) alone() {
 func TestTheDeathOfTheSupervisorIsNoOutage(t *testing.T) {
 	t.Parallel()
 	p := deploy(t)
-	d := start(t, p.options())
+	d := start(t, p.options("-drain.timeout=2m"))
 	l := d.load(nil, traffic...)
 	pause(calm)
 	d.reload()
@@ -117,7 +117,7 @@ func TestTheFirstProcessOfAContainerReloadsReapsAndStops(t *testing.T) {
 		need.Missing(t, "no PID namespace can be made, which takes root: %v: %s", err, out)
 	}
 	p := deploy(t)
-	o := p.options("-drain.min=100ms", "-drain.timeout=5s")
+	o := p.options("-drain.min=100ms", "-drain.timeout=30s")
 	o.Wrap = container
 	d := start(t, o)
 	if s := d.status(); s.Supervisor != 1 {
@@ -324,7 +324,7 @@ func TestAStopDuringAnUpgradeIsHeardOrCanBeRepeated(t *testing.T) {
 		d.signal(syscall.SIGTERM)
 		quiet := time.Now()
 		d.until("the daemon ends", func() bool {
-			if time.Since(quiet) > 2*time.Second && !strings.Contains(d.output(), `"msg":"stopping"`) {
+			if time.Since(quiet) > 10*time.Second && !strings.Contains(d.output(), `"msg":"stopping"`) {
 				lost, quiet = lost+1, time.Now()
 				d.signal(syscall.SIGTERM)
 			}

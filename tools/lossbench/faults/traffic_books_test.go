@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,18 +21,17 @@ func TestCountersNeverFallAndAreExact(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var scraper sync.WaitGroup
 	t.Cleanup(scraper.Wait)
-	scrapes := 0
+	var scrapes atomic.Int64
 	scraper.Go(func() {
-		for before := (counters{}); ctx.Err() == nil; scrapes++ {
+		for before := (counters{}); ctx.Err() == nil; scrapes.Add(1) {
 			before = d.scrape(before)
 		}
 	})
 	d.reloads(l, 4, often)
+	d.until("it was scraped ten times", func() bool { return scrapes.Load() >= 10 })
 	results := lossless(t, l)
 	cancel()
-	if scraper.Wait(); scrapes < 10 {
-		t.Errorf("%d scrapes while it was reloaded", scrapes)
-	}
+	scraper.Wait()
 	want := map[string]float64{}
 	for _, r := range results {
 		listener := "http"

@@ -124,7 +124,7 @@ func TestFourThousandIdleSocketsAreHandedOver(t *testing.T) {
 	took := time.Since(begin)
 	t.Logf("%d sockets handed over within %v", len(all), took.Round(time.Millisecond))
 	// Half a second is what it takes at most on two processors that have nothing else to do.
-	if took > 10*time.Second {
+	if took > 30*time.Second {
 		t.Errorf("%d sockets were handed over in %v", len(all), took)
 	}
 	if by := all.ask(t); by[d.active()] != len(all) {

@@ -75,5 +75,5 @@ func inherited(pid int) ([]string, error) {
 
 // orphan leaves a process behind whose parent has ended; it ends itself after the seconds that it sleeps.
 func (srv *server) orphan(w http.ResponseWriter, r *http.Request) error {
-	return exec.CommandContext(r.Context(), "sh", "-c", "sleep 0.3 >/dev/null 2>&1 &").Run()
+	return exec.CommandContext(r.Context(), "sh", "-c", "sleep 2 >/dev/null 2>&1 &").Run()
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // dieAfter is how long a service with the fault "die" answers.
-const dieAfter = 100 * time.Millisecond
+const dieAfter = 500 * time.Millisecond
 
 // suffer does what fault says about Setup and the time after it.
 func suffer(ctx context.Context, s *chassis.Service, fault string) error {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/seed-754044b3/roadworthy/tools/lossbench"
+	"github.com/seed-754044b3/roadworthy/internal/port"
 	"github.com/seed-754044b3/roadworthy/tools/peerbench/echo"
 )
 
@@ -29,7 +29,7 @@ func ExampleHello() {
 func TestFlagsSayWhatIsServedAndWhere(t *testing.T) {
 	args, flags := os.Args, flag.CommandLine
 	defer func() { os.Args, flag.CommandLine = args, flags }()
-	debug, err := lossbench.FreeAddrs(1)
+	debug, err := port.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
