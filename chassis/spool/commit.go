@@ -13,7 +13,7 @@ import (
 
 // A task is one call on its way to the writer.
 type task struct {
-	bytes int
+	bytes int // of the record that it puts, 0 if it puts none
 	// apply does the call in the transaction under way. A refusal is the answer to a call that changed
 	// nothing but counters; err is an error of SQLite, after which all is undone.
 	apply func(*committer) (refusal, err error)
@@ -26,8 +26,9 @@ type committer struct {
 	cfg      Config
 	clock    clock.Clock
 	patience time.Duration // with other processes that write
-	failed   error         // once set, nothing is done any more
-	onPeer   func()        // there are signs of another process
+	reserve  *reserve
+	failed   error  // once set, nothing is done any more
+	onPeer   func() // there are signs of another process
 	onDone   func(before, after *numbers)
 	step     func(string) // called between the steps of a transaction; does nothing outside tests
 
@@ -36,9 +37,31 @@ type committer struct {
 	now  int64
 }
 
-// commit does the tasks of the group in one transaction.
+// commit does the tasks of the group, in one transaction if it puts no more than maxPut.
 func (t *committer) commit(group []*task) {
-	again := true // once, when the disk is full
+	for len(group) > 0 {
+		n, bytes := 0, 0
+		for n < len(group) && (n == 0 || bytes+group[n].bytes <= maxPut) {
+			bytes += group[n].bytes
+			n++
+		}
+		t.commitPart(group[:n])
+		group = group[n:]
+	}
+}
+
+// storing reports whether a task puts a record.
+func storing(k *task) bool { return k.bytes > 0 }
+
+// commitPart does the tasks of the group in one transaction.
+func (t *committer) commitPart(group []*task) {
+	group = slices.Clone(group)
+	if slices.ContainsFunc(group, storing) {
+		if err := t.reserve.fill(); err != nil {
+			group = refuse(group, err)
+		}
+	}
+	relieved := 0
 	for len(group) > 0 {
 		if t.failed != nil {
 			fail(group, t.failed)
@@ -48,20 +71,42 @@ func (t *committer) commit(group []*task) {
 		switch {
 		case err == nil:
 			return
-		case culprit == nil && again && errors.Is(err, ErrDiskFull):
-			// What has been committed may go to its place now, after which the log is written from its
-			// beginning and need not grow: what only removes records succeeds on a full disk.
-			again = false
-			_ = sqlitefile.Exec(t.Conn.Conn, "PRAGMA wal_checkpoint(RESTART)")
-			continue
-		case culprit == nil:
+		case culprit != nil:
+			// What this task did is undone together with the rest, so the rest goes again.
+			culprit.err = err
+			group = slices.DeleteFunc(group, func(k *task) bool { return k == culprit })
+		case errors.Is(err, ErrDiskFull) && relieved < 3:
+			relieved++
+			group = t.relieve(relieved, group, err)
+		default:
 			fail(group, err)
 			return
 		}
-		// What this task did is undone together with the rest, so the rest goes again.
-		culprit.err = err
-		group = slices.DeleteFunc(slices.Clone(group), func(k *task) bool { return k == culprit })
 	}
+}
+
+// relieve does the next thing that may help on a full disk, and returns what is left of the group.
+func (t *committer) relieve(step int, group []*task, err error) []*task {
+	switch step {
+	case 2: // what only removes records, or marks them, needs less
+		return refuse(group, err)
+	case 3:
+		_ = t.reserve.give() // if that fails nothing is gained, and the transaction says so again
+	}
+	// What has been committed may go to its place now, after which the log is written from its beginning
+	// and need not grow.
+	_ = sqlitefile.Exec(t.Conn.Conn, "PRAGMA wal_checkpoint(RESTART)")
+	return group
+}
+
+// refuse fails the tasks that put records, and returns the others.
+func refuse(group []*task, err error) []*task {
+	return slices.DeleteFunc(group, func(k *task) bool {
+		if storing(k) {
+			k.err = err
+		}
+		return storing(k)
+	})
 }
 
 func fail(group []*task, err error) {

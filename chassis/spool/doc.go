@@ -30,14 +30,17 @@
 // # Two processes
 //
 // A spool is one SQLite file, which several processes may have open, as both workers of a reload do.
-// It must be on a local disk. Beside PATH live PATH-wal, PATH-shm and PATH-lock. Where one process has left leases
-// behind, any other takes the records over when the leases end.
+// It must be on a local disk. Beside PATH live PATH-wal, PATH-shm, PATH-lock and PATH-reserve. Where one
+// process has left leases behind, any other takes the records over when the leases end.
 //
 // # Durability and speed
 //
 // One goroutine writes. It folds the calls that wait, at most 512, into one transaction and one
 // fsync, so that alone a call costs about one fsync and 64 callers together reach many times that
 // rate. At most 1,024 calls wait; more callers wait for a place until their context ends.
+//
+// On a full disk Put fails with [ErrDiskFull], and all else goes on: PATH-reserve keeps room for it, which
+// is given up then and taken again when there is some.
 //
 // # Poison
 //

@@ -8,8 +8,8 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrFull says that a record does not fit [Limit].Bytes. Nothing was stored.
 	ErrFull = errors.New("spool is full")
-	// ErrDiskFull says that the disk has no room. Nothing was changed; calls succeed again when there
-	// is room.
+	// ErrDiskFull says that the disk has no room, or none for the spool's reserve. Nothing was changed;
+	// calls succeed again when there is room.
 	ErrDiskFull = errors.New("disk of the spool is full")
 	// ErrBusy says that another process kept the spool locked for too long. Nothing was changed;
 	// trying again later is safe.

@@ -43,6 +43,16 @@ func openConn(ctx context.Context, path string) (sqlitefile.Conn, error) {
 	return c, nil
 }
 
+// wantsRoom reports whether an error of openConn may be for want of room on the disk. Files that cannot be made
+// or grow for that give other errors than those that are written.
+func wantsRoom(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultCantOpen:
+		return true
+	}
+	return false
+}
+
 // setAside renames a damaged file, which nobody else may have open, and returns how many records it
 // says it held, 0 when that cannot be read.
 func setAside(path string, l *lock, at time.Time) (lost int64, err error) {

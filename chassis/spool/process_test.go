@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,7 +22,17 @@ import (
 // until the step at which it is to be killed.
 const crashVariable = "SPOOL_TEST_CRASH"
 
+// With this one set it puts and delivers beside another process, until all is delivered.
+const peerVariable = "SPOOL_TEST_PEER"
+
 func TestMain(m *testing.M) {
+	if name := os.Getenv(peerVariable); name != "" {
+		if err := peer(os.Args[1], name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	at, err := strconv.Atoi(os.Getenv(crashVariable))
 	if err != nil {
 		os.Exit(m.Run())
@@ -206,4 +217,106 @@ func drain(t *testing.T, w world) {
 	if st := stats(t, s); st.Records != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+const (
+	peers     = 2
+	putByPeer = 200 // records of each process
+)
+
+// peer puts records from four goroutines, while a pump delivers whatever there is, as the workers of a reload
+// do, and ends when the spool is empty and all have put theirs.
+func peer(dir, name string) error {
+	w := world{dir}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	s, err := spool.Open(ctx, w.spool(), spool.Config{})
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(w.received(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p, err := spool.NewPump(s, spool.PumpConfig{Batch: 7, Lease: time.Hour, Poll: time.Millisecond}, func(_ context.Context, rs []spool.Record) []error {
+		errs := make([]error, len(rs))
+		for i, r := range rs {
+			_, errs[i] = fmt.Fprintf(out, "%s %s %s\n", name, r.ID, r.Body)
+		}
+		return errs
+	})
+	if err != nil {
+		return err
+	}
+	pumpCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	pumped := make(chan error, 1)
+	go func() { pumped <- p.Run(pumpCtx) }()
+	put := make(chan error)
+	for g := range 4 {
+		go func() {
+			for i := g; i < putByPeer; i += 4 {
+				id := fmt.Sprintf("%s%d", name, i)
+				if err := s.Put(ctx, spool.Record{ID: id, Body: []byte("body of " + id)}); err != nil {
+					put <- err
+					return
+				}
+			}
+			put <- nil
+		}()
+	}
+	for range 4 {
+		if err := <-put; err != nil {
+			return err
+		}
+	}
+	for {
+		st, err := s.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		if st.Total.Put == peers*putByPeer && st.Records == 0 {
+			break
+		}
+	}
+	stop()
+	if err := <-pumped; err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func TestTwoProcessesDeliverEachRecordOnce(t *testing.T) {
+	w := world{t.TempDir()}
+	var running sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], w.dir)
+		cmd.Env = append(os.Environ(), peerVariable+"="+name)
+		cmd.Stderr = os.Stderr
+		must(t, cmd.Start())
+		running.Go(func() {
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("process %s: %v", name, err)
+			}
+		})
+	}
+	running.Wait()
+	by, got := map[string]int{}, map[string]int{}
+	for _, line := range said(t, w.received()) {
+		name, rest, _ := strings.Cut(line, " ")
+		id, body, _ := strings.Cut(rest, " ")
+		by[name]++
+		if got[id]++; got[id] > 1 || body != "body of "+id {
+			t.Errorf("record %s comes %d times, now with %q", id, got[id], body)
+		}
+	}
+	if len(got) != peers*putByPeer {
+		t.Errorf("%d records have been delivered, want %d", len(got), peers*putByPeer)
+	}
+	s := open(t, w.spool(), spool.Config{})
+	if st := stats(t, s); st.Records != 0 || st.Total.Acked != peers*putByPeer || st.Total.Expired+st.Total.Nacked+st.Total.Parkings != 0 {
+		t.Errorf("%+v", st)
+	}
+	t.Logf("delivered by %v", by)
 }

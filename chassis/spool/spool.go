@@ -22,6 +22,7 @@ type Spool struct {
 	name   string
 	cfg    Config
 	lock   *lock
+	room   *reserve
 	t      *committer
 	writer *sqlitefile.Writer[*task]
 
@@ -55,10 +56,16 @@ func Open(ctx context.Context, path string, cfg Config) (*Spool, error) {
 	if s.lock, err = openLock(path); err == nil {
 		err = s.lock.share()
 	}
+	if err == nil {
+		s.room, err = openReserve(path, &cfg)
+	}
 	var lost int64
 	var c sqlitefile.Conn
 	aside := false
 	if err == nil {
+		c, err = openConn(ctx, path)
+	}
+	if wantsRoom(err) && s.room.give() == nil {
 		c, err = openConn(ctx, path)
 	}
 	if err != nil && errors.Is(err, ErrCorrupt) && cfg.SetAside {
@@ -74,9 +81,12 @@ func Open(ctx context.Context, path string, cfg Config) (*Spool, error) {
 		if s.lock != nil {
 			err = errors.Join(err, s.lock.close())
 		}
+		if s.room != nil {
+			err = errors.Join(err, s.room.close())
+		}
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s.t = &committer{Conn: c, cfg: cfg, clock: cfg.Clock, patience: sqlitefile.LockWait, onDone: s.done, step: func(string) {}}
+	s.t = &committer{Conn: c, reserve: s.room, cfg: cfg, clock: cfg.Clock, patience: sqlitefile.LockWait, onDone: s.done, step: func(string) {}}
 	s.writer = sqlitefile.NewWriter(s.t.commit, func(k *task) int { return k.bytes }, s.closed)
 	s.t.onPeer = s.writer.NotePeer
 	if aside {
@@ -135,7 +145,8 @@ func (s *Spool) do(ctx context.Context, size int, apply func(*committer) (refusa
 // the spool already is kept once, as it was first put, and that is no error.
 //
 // When there is no room, it does what [Limit].OnFull says; the error then wraps [ErrFull]. An error
-// that wraps [ErrUnknownOutcome] says that ctx ended while the record was being written.
+// that wraps [ErrUnknownOutcome] says that ctx ended while the record was being written. One that wraps
+// [ErrDiskFull] says that the disk is full, or so full that the spool's reserve does not fit on it.
 func (s *Spool) Put(ctx context.Context, r Record) error {
 	if err := r.validate(int(s.cfg.MaxRecord)); err != nil {
 		return fmt.Errorf("put into spool %s: %w", s.name, err)
@@ -308,7 +319,7 @@ func (s *Spool) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closed)
 		s.writer.Wait()
-		if err := errors.Join(s.t.Close(), s.lock.close()); err != nil {
+		if err := errors.Join(s.t.Close(), s.room.close(), s.lock.close()); err != nil {
 			s.closeErr = fmt.Errorf("close spool %s: %w", s.name, err)
 		}
 	})

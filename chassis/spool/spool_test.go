@@ -440,6 +440,70 @@ func TestAFullDiskFailsPutsUntilThereIsRoom(t *testing.T) {
 	stats(t, s)
 }
 
+func TestAFullDiskFailsWhatPutsAndNotWhatWaitsWithIt(t *testing.T) {
+	path := file(t)
+	s, other := open(t, path, spool.Config{}), open(t, path, spool.Config{})
+	body := make([]byte, 10_000)
+	for i := range 9 {
+		must(t, s.Put(t.Context(), spool.Record{ID: fmt.Sprint(i), Body: body}))
+	}
+	l, err := s.Lease(t.Context(), 9, time.Minute)
+	must(t, err)
+	must(t, spool.SetMaxPages(s, 1)) // SQLite takes as many as there are
+	must(t, spool.Run(other, "BEGIN IMMEDIATE"))
+	var calls sync.WaitGroup
+	for i, r := range l {
+		calls.Go(func() {
+			if err := s.Put(t.Context(), spool.Record{ID: fmt.Sprint("more", i), Body: make([]byte, 100_000)}); !errors.Is(err, spool.ErrDiskFull) {
+				t.Errorf("put: %v, want ErrDiskFull", err)
+			}
+		})
+		calls.Go(func() {
+			if err := s.Ack(t.Context(), r); err != nil {
+				t.Errorf("acknowledge: %v", err)
+			}
+		})
+	}
+	must(t, spool.Run(other, "ROLLBACK"))
+	calls.Wait()
+	if st := stats(t, s); st.Records != 0 || st.Total.Acked != 9 {
+		t.Errorf("%+v, want all acknowledged", st)
+	}
+}
+
+func TestTheReserveIsRoomOnTheDisk(t *testing.T) {
+	path := file(t)
+	s := open(t, path, spool.Config{Limit: spool.Limit{Bytes: 1 << 20}, MaxRecord: 1 << 10})
+	size := func() int64 {
+		info, err := os.Stat(path + "-reserve")
+		must(t, err)
+		return info.Size()
+	}
+	if size() != 0 {
+		t.Errorf("%d bytes are taken before anything is put", size())
+	}
+	put(t, s, "a")
+	const want = 2<<20 + 2<<10 + 256<<10
+	if size() != want {
+		t.Errorf("the reserve has %d bytes, want %d", size(), want)
+	}
+	must(t, spool.GiveReserve(s))
+	if size() != 0 {
+		t.Errorf("%d bytes are left of a reserve that was given up", size())
+	}
+	put(t, s, "b")
+	if size() != want {
+		t.Errorf("the reserve was not taken again with the next put: %d bytes", size())
+	}
+	f, err := os.OpenFile(path+"-reserve", os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	must(t, errors.Join(f.Truncate(0), spool.AllocateZeros(f, 100_001)))
+	if got, err := os.ReadFile(path + "-reserve"); err != nil || len(got) != 100_001 || strings.Trim(string(got), "\x00") != "" {
+		t.Errorf("%d bytes of zeros, %v; want 100,001", len(got), err)
+	}
+}
+
 func TestTwoSpoolsOnAFileShareItWithoutLossOrDoubling(t *testing.T) {
 	path := file(t)
 	spools := []*spool.Spool{open(t, path, spool.Config{}), open(t, path, spool.Config{})}

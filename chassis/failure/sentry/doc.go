@@ -38,5 +38,6 @@
 // once. While Sentry is down, reports wait on disk, at most [Config].Bytes and [Config].Age of them,
 // the oldest dropped first and counted; what Sentry says in Retry-After and X-Sentry-Rate-Limits is
 // kept to. An event that Sentry will never take (400, 413) is parked in the spool for an operator to
-// look at; a key that it does not know (401, 403) makes all wait and is logged.
+// look at; a key that it does not know (401, 403) makes all wait and is logged. A spool whose disk fails is
+// opened again until that works, and what comes meanwhile is dropped and counted; the service lives on.
 package sentry

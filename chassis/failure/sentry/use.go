@@ -31,8 +31,8 @@ type Host interface {
 // Sentry itself need not be there.
 //
 // Metrics tell of it: sentry_events_total by outcome (taken into the spool, delivered, refused,
-// limited, failed), sentry_spool_records and sentry_spool_oldest_seconds, which is how far
-// Sentry is behind.
+// limited, failed, dropped), sentry_spool_records and sentry_spool_oldest_seconds, which is how far
+// Sentry is behind, and sentry_spool_failures_total, how often the disk under the spool failed.
 func Use(s Host, cfg Config) error {
 	if cfg.DSN.Reveal() == "" {
 		return nil
@@ -53,10 +53,19 @@ func Use(s Host, cfg Config) error {
 	for _, outcome := range outcomes {
 		events.With(outcome)
 	}
+	failures := s.KPI().Counter("sentry_spool_failures", "Times that the storage of the error reports for Sentry failed.").With()
 	sink, err := Open(ctx, cfg, Options{
 		Clock: s.Clock(), Rand: s.Rand(),
 		Counted: func(outcome string) { events.With(outcome).Inc() },
 		Failed:  func(err error) { log.Warn("reports wait for sentry", zap.Error(err)) },
+		Spool: func(err error) {
+			if err == nil {
+				log.Info("the spool of reports works again", zap.String("spool", cfg.Spool))
+				return
+			}
+			failures.Inc()
+			log.Error("the spool of reports failed", zap.Error(err))
+		},
 	})
 	if err != nil {
 		return err

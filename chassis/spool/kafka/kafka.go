@@ -14,7 +14,7 @@
 // Records with different IDs go to different partitions, so that their order is kept only in a topic
 // with one partition.
 //
-// A message that the brokers find too large or broken is parked. Everything else (no broker, no such
+// A message that the brokers find too large or broken is parked, and no other for it. Everything else (no broker, no such
 // topic, no permission, no answer in time) is the fault of Kafka or of the configuration: all are tried
 // again. One partition may be down while others take messages; PumpConfig.Patience says how long that may
 // last before records are parked for it.
@@ -24,6 +24,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -61,7 +63,12 @@ func (c *Config) Validate() error {
 const maxBuffered = 10_000
 
 // A Sink delivers records to one topic. It is safe for concurrent use.
-type Sink struct{ client *kgo.Client }
+type Sink struct {
+	client *kgo.Client
+	// apart is held alone while records are told apart, because the client puts records of concurrent
+	// calls into one batch.
+	apart sync.RWMutex
+}
 
 // New makes a sink, which ends with h. Nothing is sent before the first delivery. opts are options of
 // the client that have no place in Config: TLS, SASL, how connections are made.
@@ -85,12 +92,65 @@ func New(h Host, cfg Config, opts ...kgo.Opt) (*Sink, error) {
 		client.Close()
 		return nil
 	})
-	return &Sink{client}, nil
+	return &Sink{client: client}, nil
 }
 
 // Deliver sends records and waits until all are acknowledged, or have failed, or ctx ends. It is a
 // [spool.Deliver].
+//
+// A broker refuses a batch as a whole for one message in it, so those that are refused together are sent
+// again in halves, until those are left that are refused alone.
 func (s *Sink) Deliver(ctx context.Context, records []spool.Record) []error {
+	s.apart.RLock()
+	errs := s.produce(ctx, records)
+	s.apart.RUnlock()
+	if together := refused(errs); len(together) > 0 {
+		s.apart.Lock()
+		defer s.apart.Unlock()
+		s.tellApart(ctx, records, together, errs)
+	}
+	return errs
+}
+
+// refused are the places of the records that were refused.
+func refused(errs []error) (places []int) {
+	for i, err := range errs {
+		if _, is := errors.AsType[*spool.RefusedError](err); is {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// tellApart sends records again that were refused together, and notes in errs what became of each.
+func (s *Sink) tellApart(ctx context.Context, records []spool.Record, places []int, errs []error) {
+	for half := range slices.Chunk(places, (len(places)+1)/2) {
+		part := make([]spool.Record, len(half))
+		for i, place := range half {
+			part[i] = records[place]
+		}
+		answers := s.produce(ctx, part)
+		for i, place := range half {
+			errs[place] = answers[i]
+		}
+		if together := refused(answers); len(half) > 1 && len(together) > 0 {
+			for i, k := range together {
+				together[i] = half[k]
+			}
+			s.tellApart(ctx, records, together, errs)
+		}
+	}
+}
+
+// produce sends records and says what became of each.
+func (s *Sink) produce(ctx context.Context, records []spool.Record) []error {
+	errs := make([]error, len(records))
+	if err := ctx.Err(); err != nil {
+		for i := range errs {
+			errs[i] = spool.Untried(err, 0)
+		}
+		return errs
+	}
 	messages := make([]*kgo.Record, len(records))
 	place := make(map[*kgo.Record]int, len(records))
 	for i, r := range records {
@@ -100,7 +160,6 @@ func (s *Sink) Deliver(ctx context.Context, records []spool.Record) []error {
 		}
 		place[messages[i]] = i
 	}
-	errs := make([]error, len(records))
 	for _, result := range s.client.ProduceSync(ctx, messages...) { // in the order of their answers
 		errs[place[result.Record]] = meaning(result.Err)
 	}

@@ -1,15 +1,19 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -137,6 +141,77 @@ func TestAMessageThatIsTooLargeIsRefusedAndTheOthersAreDelivered(t *testing.T) {
 	}
 	if got := strings.Join(stored(t, c, 2), ", "); got != "a=1, b=2" {
 		t.Errorf("stored: %s", got)
+	}
+}
+
+// A broker answers for a batch, which has many messages, and says nothing of which of them is wrong.
+func TestOfABatchThatIsRefusedOnlyTheGuiltyAreRefused(t *testing.T) {
+	for _, fault := range []*kerr.Error{kerr.InvalidTimestamp, kerr.RecordListTooLarge, kerr.MessageTooLarge, kerr.CorruptMessage, kerr.InvalidRecord} {
+		t.Run(fault.Message, func(t *testing.T) {
+			c := cluster(t)
+			requests := 0
+			c.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				requests++
+				req := r.(*kmsg.ProduceRequest)
+				batch := req.Topics[0].Partitions[0]
+				if !bytes.Contains(batch.Records, []byte("guilty")) {
+					return nil, nil, false
+				}
+				resp := req.ResponseKind().(*kmsg.ProduceResponse)
+				topic, partition := kmsg.NewProduceResponseTopic(), kmsg.NewProduceResponseTopicPartition()
+				topic.Topic, topic.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+				partition.Partition, partition.ErrorCode = batch.Partition, fault.Code
+				topic.Partitions = append(topic.Partitions, partition)
+				resp.Topics = append(resp.Topics, topic)
+				return resp, nil, true
+			})
+			s, err := kafka.New(service{t}, kafka.Config{Brokers: c.ListenAddrs(), Topic: "usage"}, kgo.ProducerBatchCompression(kgo.NoCompression()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			var calls sync.WaitGroup
+			for _, call := range []string{"x", "y"} { // the client may put those of two calls together
+				var records []spool.Record
+				for i := range 20 {
+					r := spool.Record{ID: fmt.Sprintf("%s%02d", call, i), Body: []byte("innocent")}
+					if call == "x" && (i == 3 || i == 17) {
+						r.Body = []byte("guilty")
+					} else {
+						want = append(want, r.ID+"=innocent")
+					}
+					records = append(records, r)
+				}
+				calls.Go(func() {
+					for i, err := range s.Deliver(t.Context(), records) {
+						if got := kind(err); got != "<nil>" && (got != "refused" || string(records[i].Body) != "guilty" || !errors.Is(err, fault)) || err == nil && string(records[i].Body) == "guilty" {
+							t.Errorf("record %s, %s: %v", records[i].ID, records[i].Body, err)
+						}
+					}
+				})
+			}
+			calls.Wait()
+			got := stored(t, c, len(want))
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("stored: %q, want each innocent one once", got)
+			}
+			if requests > 60 {
+				t.Errorf("%d requests for 40 messages", requests)
+			}
+		})
+	}
+}
+
+func TestWhatWasNotSentWhenTheTimeIsUpIsNotBlamed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	errs := sink(t, cluster(t), "usage").Deliver(ctx, []spool.Record{{ID: "a"}, {ID: "b"}})
+	for i, err := range errs {
+		if u, _ := errors.AsType[*spool.UnavailableError](err); u == nil || !u.Untried || !errors.Is(err, context.Canceled) {
+			t.Errorf("record %d: %v, want it untried", i, err)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@
 //	any other, or none                   the receiver or its configuration is at fault, unless others get through
 //
 // After the last kind the rest of the batch is not tried, and Retry-After is honoured in both its forms
-// (RFC 9110, section 10.2.3). Statuses such as 401, 403 and 404 are of that kind because a wrong password
+// (RFC 9110, section 10.2.3), up to 24 hours: a mistake must not end deliveries for good. Statuses such as 401, 403 and 404 are of that kind because a wrong password
 // or address would otherwise park all that there is. How the pump finds out a record for which the receiver
 // gives such an answer, or none, while it takes others, [spool.Pump] tells.
 package webhook
@@ -38,6 +38,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/client"
 	"github.com/seed-754044b3/roadworthy/chassis/config"
@@ -125,6 +126,9 @@ func (s *Sink) post(ctx context.Context, r spool.Record) error {
 // maxDrained bounds what is read of an answer so that its connection can be used again.
 const maxDrained = 64 << 10
 
+// longest is how long a receiver is left alone at most that asks for it.
+const longest = 24 * time.Hour
+
 // outcome says what an answer means.
 func outcome(resp *http.Response) error {
 	if resp.StatusCode/100 == 2 {
@@ -140,7 +144,7 @@ func outcome(resp *http.Response) error {
 	case http.StatusInternalServerError:
 		return err
 	}
-	return spool.Unavailable(err, p.RetryAfter)
+	return spool.Unavailable(err, min(p.RetryAfter, longest))
 }
 
 // Sign returns the signature of a body, as in the header X-Hub-Signature-256.

@@ -1,0 +1,4 @@
+package webhook
+
+// Outcome says what an answer means.
+var Outcome = outcome
