@@ -22,6 +22,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcserver"
@@ -36,8 +37,9 @@ type both struct {
 	q    *queue.Queue  // that routes and methods named "queued" wait in
 }
 
-// refusing starts one, with what a case changes.
-func refusing(t *testing.T, change func(*chassis.HTTPConfig, *grpcserver.Config)) *both {
+// refusing starts one, with what a case changes. When time stands still, nobody has waited for so long that a
+// full queue would rather take who comes.
+func refusing(t *testing.T, still bool, change func(*chassis.HTTPConfig, *grpcserver.Config)) *both {
 	b := &both{held: make(chan struct{}, 8), free: make(chan struct{})}
 	web := chassis.HTTPConfig{MaxBody: 100}
 	o := options{grpc: grpcserver.Config{MaxReceive: 100}}
@@ -71,6 +73,9 @@ func refusing(t *testing.T, change func(*chassis.HTTPConfig, *grpcserver.Config)
 			return ctx.Err()
 		}
 		return nil
+	}
+	if still {
+		o.world = func(w *chassis.World) { w.Clock = clock.NewVirtual(time.Now()) }
 	}
 	o.settings = func(s *chassis.Settings) {
 		s.AccessLog.Format = `%m %U %>s code=%{failure}x id=%{error_id}x grpc=%{grpc_status}x`
@@ -287,7 +292,7 @@ func TestWhateverIsRefusedHasACodeAndIsCountedOverBothProtocols(t *testing.T) {
 		}, nil, answer{"chassis", 429, failure.Caller, 429, 0, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := refusing(t, c.change)
+			b := refusing(t, name == "one too many", c.change)
 			if c.want.code == 2 {
 				if err := b.q.Close(t.Context()); err != nil {
 					t.Fatal(err)
