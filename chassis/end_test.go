@@ -5,6 +5,7 @@ package chassis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -75,26 +76,21 @@ func TestWhatHangsAtTheEndTakesNoMoreThanItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		defer close(stuck)
-		had := map[string]time.Duration{}
+		had := make(chan string, 5) // what hangs is left behind, and tells by a channel
+		tell := func(ctx context.Context, name string) {
+			left := time.Duration(0)
+			if end, ok := ctx.Deadline(); ok && ctx.Err() == nil {
+				left = time.Until(end)
+			}
+			had <- fmt.Sprint(name, ": ", left)
+		}
 		h := start(t, options{pipes: true, settings: func(s *chassis.Settings) { s.Drain.Timeout = 3 * time.Second }},
 			func(_ context.Context, s *chassis.Service, _ conf) error {
 				for _, name := range []string{"e", "d"} {
-					s.OnClose(name, func(ctx context.Context) error {
-						had[name] = 0
-						if end, ok := ctx.Deadline(); ok && ctx.Err() == nil {
-							had[name] = time.Until(end)
-						}
-						return nil
-					})
+					s.OnClose(name, func(ctx context.Context) error { tell(ctx, name); return nil })
 				}
 				for _, name := range []string{"c", "b", "a"} {
-					s.OnClose(name, func(ctx context.Context) error {
-						if end, ok := ctx.Deadline(); ok {
-							had[name] = time.Until(end)
-						}
-						<-stuck
-						return nil
-					})
+					s.OnClose(name, func(ctx context.Context) error { tell(ctx, name); <-stuck; return nil })
 				}
 				s.OnClose("busy", func(ctx context.Context) error { <-ctx.Done(); return errors.New("busy") })
 				return nil
@@ -102,9 +98,9 @@ func TestWhatHangsAtTheEndTakesNoMoreThanItsShare(t *testing.T) {
 		begin := time.Now()
 		_ = h.Stop(context.Background())
 		// Each that hangs has a second and one of grace, until four seconds after the drain's end.
-		for name, want := range map[string]time.Duration{"a": time.Second, "b": time.Second, "c": 0, "d": 0, "e": 0} {
-			if got, closed := had[name]; got != want || !closed {
-				t.Errorf("%s had %v (closed: %v), want %v", name, got, closed, want)
+		for _, want := range []string{"a: 1s", "b: 1s", "c: 0s", "d: 0s", "e: 0s"} {
+			if got := <-had; got != want {
+				t.Errorf("%s was left, want %s", got, want)
 			}
 		}
 		if took := time.Since(begin); took != 8*time.Second {

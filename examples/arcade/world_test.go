@@ -3,6 +3,8 @@ package arcade_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -61,6 +63,7 @@ func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arca
 	w.arcade, err = chassis.Start(t.Context(), arcade.Spec, func(s *chassis.Settings, c *arcade.Config) {
 		s.Admin.Addr = "off"
 		s.Drain.Timeout = 5 * time.Second
+		s.AccessLog.Format = `%h %l %u %t "%r" %>s %b code=%{failure}x id=%{error_id}x`
 		c.HTTP.Addr = "127.0.0.1:0"
 		c.Game.Addr = addr
 		// Tests that make a call fail want to see it fail, on a clock that stands still.
@@ -72,7 +75,10 @@ func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arca
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.stop() })
+	t.Cleanup(func() {
+		w.stop()
+		w.accounted()
+	})
 	w.url = "http://" + w.arcade.Addr("http").String()
 	return w
 }
@@ -84,6 +90,42 @@ func (w *world) stop() {
 	defer cancel()
 	if err := w.arcade.Stop(ctx); err != nil {
 		w.t.Errorf("stop the arcade: %v", err)
+	}
+}
+
+// accounted expects whatever failed, in any test, to have been counted under its code and class, and to stand in
+// the access log with both ids.
+func (w *world) accounted() {
+	w.t.Helper()
+	type code struct{ number, class string }
+	logged, counted := map[code]float64{}, map[code]float64{}
+	for _, e := range w.log.FilterMessage("request failed").All() {
+		f := e.ContextMap()
+		logged[code{fmt.Sprint(f["code"]), fmt.Sprint(f["class"])}]++
+		if part := fmt.Sprintf(" code=%v id=%v\n", f["code"], f["error_id"]); strings.Count(w.access.String(), part) != 1 {
+			w.t.Errorf("the access log has not one line with %q", part)
+		}
+	}
+	families, err := w.arcade.Service().Registry().Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "failure_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if n := m.GetCounter().GetValue(); n > 0 {
+				counted[code{labels["code"], labels["class"]}] = n
+			}
+		}
+	}
+	if !maps.Equal(logged, counted) {
+		w.t.Errorf("failures in the log %v, in the metrics %v", logged, counted)
 	}
 }
 

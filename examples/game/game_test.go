@@ -41,6 +41,7 @@ type service struct {
 	inst  *chassis.Instance
 	stop  func()
 	log   *buffer
+	lines *buffer // of the access log
 }
 
 // start runs the service on free ports, in memory and with a virtual clock unless configure
@@ -48,7 +49,7 @@ type service struct {
 func start(t testing.TB, configure func(*chassis.Settings, *game.Config)) *service {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // only ends what hangs
-	s := &service{t: t, ctx: ctx, clock: clock.NewVirtual(began), log: &buffer{}}
+	s := &service{t: t, ctx: ctx, clock: clock.NewVirtual(began), log: &buffer{}, lines: &buffer{}}
 	var err error
 	s.inst, err = chassis.Start(ctx, game.Spec, func(settings *chassis.Settings, cfg *game.Config) {
 		settings.AccessLog.Path = "off"
@@ -56,7 +57,7 @@ func start(t testing.TB, configure func(*chassis.Settings, *game.Config)) *servi
 		if configure != nil {
 			configure(settings, cfg)
 		}
-	}, chassis.World{Clock: s.clock, Stderr: s.log, Stdout: io.Discard})
+	}, chassis.World{Clock: s.clock, Stderr: s.log, Stdout: s.lines})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

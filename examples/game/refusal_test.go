@@ -32,7 +32,8 @@ type scene struct {
 }
 
 func newScene(t testing.TB) *scene {
-	s := &scene{service: start(t, func(_ *chassis.Settings, cfg *game.Config) {
+	s := &scene{service: start(t, func(settings *chassis.Settings, cfg *game.Config) {
+		settings.AccessLog.Path, settings.AccessLog.Format = "-", "%>s code=%{failure}x id=%{error_id}x"
 		cfg.Limits.OpenGames, cfg.Limits.WatchersPerGame = 3, 1
 	})}
 	s.running, s.tokens = s.match(&gamev1.CreateGameRequest{})
@@ -227,7 +228,8 @@ func (s *scene) send(m proto.Message) (*http.Response, string) {
 	panic("unreachable")
 }
 
-// counts are how often each failure was counted, by number.
+// counts are how often each failure was counted, by number and, with the class that it was counted under, by
+// both.
 func (s *service) counts() map[string]float64 {
 	s.t.Helper()
 	families, err := s.inst.Service().Registry().Gather()
@@ -240,11 +242,13 @@ func (s *service) counts() map[string]float64 {
 			continue
 		}
 		for _, m := range f.Metric {
+			labels := map[string]string{}
 			for _, l := range m.Label {
-				if l.GetName() == "code" {
-					counts[l.GetValue()] = m.GetCounter().GetValue()
-				}
+				labels[l.GetName()] = l.GetValue()
 			}
+			n := m.GetCounter().GetValue()
+			counts[labels["code"]] += n
+			counts[labels["code"]+" "+labels["class"]] = n
 		}
 	}
 	return counts
@@ -285,8 +289,12 @@ func TestBadRequestsAreRefusedInBothProtocols(t *testing.T) {
 					t.Errorf("the log does not tell of error %s", id)
 				}
 			}
-			if n := s.counts()[fmt.Sprint(tt.code)]; n != 2 {
-				t.Errorf("failure %d was counted %v times, want 2", tt.code, n)
+			code := declared(tt.code)
+			if code == nil || p.Class != code.Class() || f.Class != code.Class() {
+				t.Fatalf("the class is %v over HTTP, %v over gRPC, and %v is declared", p.Class, f.Class, code)
+			}
+			if n := s.counts()[fmt.Sprintf("%d %v", tt.code, code.Class())]; n != 2 {
+				t.Errorf("failure %d was counted %v times as %v, want 2", tt.code, n, code.Class())
 			}
 
 			for _, g := range before {
@@ -295,8 +303,24 @@ func TestBadRequestsAreRefusedInBothProtocols(t *testing.T) {
 					t.Errorf("the game was %v and is %v, %v", g, r, err)
 				}
 			}
+			s.stop()
+			for id, status := range map[string]int{p.ID: tt.http, f.ID: 200} {
+				if line := fmt.Sprintf("%d code=%d id=%s\n", status, tt.code, id); strings.Count(s.lines.String(), line) != 1 {
+					t.Errorf("the access log has not one line %q:\n%s", line, s.lines.String())
+				}
+			}
 		})
 	}
+}
+
+// declared is the service's failure code of a number; nil for none.
+func declared(number int) *failure.Code {
+	for _, code := range game.Spec.Failures.Codes() {
+		if code.Number() == number {
+			return code
+		}
+	}
+	return nil
 }
 
 func TestWhatIsNoRequestIsRefusedOverHTTP(t *testing.T) {

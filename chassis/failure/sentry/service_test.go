@@ -85,8 +85,12 @@ func live() uint64 {
 	return m.HeapAlloc
 }
 
-func TestAServiceThatFailsTwentyThousandTimesTellsTheTruth(t *testing.T) {
-	const requests, clients = 20_000, 4
+func TestAServiceThatFailsAsFastAsItIsAskedTellsTheTruth(t *testing.T) {
+	const clients = 4
+	requests := 20_000
+	if raceEnabled { // which takes ten times as long for each
+		requests = 2_000
+	}
 	c := clock.NewVirtual(epoch)
 	f := sentryfake.Start(t, sentryfake.Options{Clock: c, Quotas: []sentryfake.Quota{{Category: "error", Items: 60, Per: time.Second}}})
 	i := broken(t, c, to(t, f))
@@ -149,7 +153,7 @@ func TestAServiceThatFailsTwentyThousandTimesTellsTheTruth(t *testing.T) {
 
 	want := map[int]uint64{}
 	for _, number := range numbers {
-		want[number] += requests / uint64(len(routes))
+		want[number] += uint64(requests / len(routes))
 	}
 	_, page := ask(t, i, "")
 	counts, seen := map[int]uint64{}, map[string]bool{}
@@ -187,7 +191,7 @@ func TestAServiceThatFailsTwentyThousandTimesTellsTheTruth(t *testing.T) {
 		t.Errorf("%d of %d remembered ids were told to somebody", found, len(seen))
 	}
 
-	counted(t, f, c, requests-requests/uint64(len(routes)))
+	counted(t, f, c, uint64(requests-requests/len(routes)))
 	delete(want, 1042) // of which nobody is to hear
 	got := map[int]uint64{}
 	for _, e := range f.Events() {
