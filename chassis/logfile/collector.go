@@ -225,7 +225,7 @@ func (c *Collector) acquire() error {
 	if err := lock(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	m, damaged, err := openManifest(c.o.Dir)
+	m, damaged, err := openManifest(c.o.Dir, c.o.Budget)
 	if err != nil {
 		return errors.Join(fmt.Errorf("collect log segments: %w", err), f.Close())
 	}

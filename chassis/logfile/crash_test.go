@@ -130,18 +130,43 @@ func TestAKillBetweenAnyTwoStepsLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-func TestALongManifestBecomesASegment(t *testing.T) {
-	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Keep = time.Hour })
+// Beside a small budget, records of what was may not take the room of what is.
+func TestAManifestIsASixteenthOfTheBudgetAtMost(t *testing.T) {
+	const budget = 1 << 20
+	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Budget = budget })
+	text, _ := longManifest(budget / 16)
+	if err := os.WriteFile(r.dir+"/manifest.jsonl", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.collected()
+	if info, err := os.Stat(r.dir + "/manifest.jsonl"); err != nil || info.Size() > budget/16 {
+		t.Errorf("the manifest has %d bytes, %v", info.Size(), err)
+	}
+	r.collected()
+	names, err := filepath.Glob(r.bucket + "/manifest/*/*/*/manifest-*.log.gz")
+	if err != nil || len(names) != 1 || unzip(t, names[0]) != text {
+		t.Errorf("%d former manifests in the bucket, %v, want one with all there was", len(names), err)
+	}
+}
+
+// longManifest is one of so many bytes and more, and the number of its records. Nothing that they tell of is there.
+func longManifest(size int) (text string, records int) {
 	var long strings.Builder
-	n, records := logfile.Name{Stream: "access", Begun: start, PID: 1}, 0
-	for long.Len() < 1<<20 {
+	n := logfile.Name{Stream: "access", Begun: start, PID: 1}
+	for long.Len() < size {
 		n.Number++
 		for _, step := range []logfile.Step{logfile.Packed, logfile.Removed} {
 			records++
 			fmt.Fprintf(&long, `{"time":"2026-11-28T15:33:51Z","step":%q,"segment":%q,"lines":7}`+"\n", step, n)
 		}
 	}
-	if err := os.WriteFile(r.dir+"/manifest.jsonl", []byte(long.String()), 0o600); err != nil {
+	return long.String(), records
+}
+
+func TestALongManifestBecomesASegment(t *testing.T) {
+	r := newRoom(t, func(o *logfile.CollectorOptions) { o.Keep = time.Hour })
+	long, records := longManifest(1 << 20)
+	if err := os.WriteFile(r.dir+"/manifest.jsonl", []byte(long), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.segment("a\n")

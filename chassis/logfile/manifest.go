@@ -15,7 +15,8 @@ const (
 	manifestName  = "manifest.jsonl"
 	manifestNew   = "manifest.jsonl.new"
 	manifestTopic = "manifest" // stream of former manifests
-	maxManifest   = 1 << 20    // bytes; a longer one becomes a segment itself
+	maxManifest   = 1 << 20    // bytes; a longer one becomes a segment itself, one of a sixteenth of the budget as well
+	minManifest   = 16 << 10   // bytes that it may have whatever the budget is
 	manifestSpare = 64 << 10   // bytes that are kept for it on the disk, so that removing is possible when there is no space
 )
 
@@ -28,6 +29,7 @@ type manifest struct {
 	dir  string
 	file *os.File
 	size int64
+	most int64 // bytes, unless more are needed
 	max  int64
 	// entries are the latest records of segments, of those that are removed as long as something
 	// of them may be there.
@@ -35,10 +37,12 @@ type manifest struct {
 }
 
 // openManifest reads the manifest of a directory. damaged tells of lines that are no records;
-// what they told is found out anew.
-func openManifest(dir string) (m *manifest, damaged, err error) {
+// what they told is found out anew. The budget is that of the directory.
+func openManifest(dir string, budget int64) (m *manifest, damaged, err error) {
 	path := filepath.Join(dir, manifestName)
-	m = &manifest{dir: dir, max: maxManifest, entries: map[Name]Record{}}
+	// Beside a small budget a long manifest would leave no room for logs.
+	most := min(max(budget/16, minManifest), maxManifest)
+	m = &manifest{dir: dir, most: most, max: most, entries: map[Name]Record{}}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		// A kill may have come between two steps of renew.
 		if err := os.Rename(filepath.Join(dir, manifestNew), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -155,7 +159,7 @@ func (m *manifest) renew(now time.Time) error {
 	}
 	_ = m.file.Close() // every write to it was synced
 	// Should as much be needed, it may not be renewed at each pass.
-	m.file, m.size, m.max = file, kept, max(maxManifest, 2*kept)
+	m.file, m.size, m.max = file, kept, max(m.most, 2*kept)
 	m.reserve()
 	return nil
 }

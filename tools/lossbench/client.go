@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// idHeader is the header in which a service says what it calls a request.
+const idHeader = "X-Request-Id"
+
 // A client is one loop that asks, or a few that share a connection.
 type client struct {
 	load     *Load

@@ -40,4 +40,4 @@ func (r *Recorder) End()                       { r.windows.end() }
 func (r *Recorder) Fail(cause string, n int64) { r.fail(cause, n) }
 func (r *Recorder) Result() Result             { return r.result("test") }
 
-func (r *Recorder) Done(t0 time.Time) { r.done(t0) }
+func (r *Recorder) Done(t0 time.Time) { r.done(t0, "") }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -48,9 +49,9 @@ func (c *client) connect(addr string) (cc *grpc.ClientConn, sent *atomic.Int64) 
 }
 
 func (c *client) grpcUnary() {
-	c.unary(c.load.options.GRPC, func(ctx context.Context, cc *grpc.ClientConn) error {
+	c.unary(c.load.options.GRPC, func(ctx context.Context, cc *grpc.ClientConn, o grpc.CallOption) error {
 		in, out := wrapperspb.String(body), new(wrapperspb.StringValue)
-		if err := cc.Invoke(ctx, target.Unary, in, out); err != nil {
+		if err := cc.Invoke(ctx, target.Unary, in, out, o); err != nil {
 			return err
 		}
 		if out.Value != in.Value {
@@ -61,8 +62,8 @@ func (c *client) grpcUnary() {
 }
 
 func (c *client) health() {
-	c.unary(c.load.options.HealthAddr, func(ctx context.Context, cc *grpc.ClientConn) error {
-		res, err := healthpb.NewHealthClient(cc).Check(ctx, &healthpb.HealthCheckRequest{})
+	c.unary(c.load.options.HealthAddr, func(ctx context.Context, cc *grpc.ClientConn, o grpc.CallOption) error {
+		res, err := healthpb.NewHealthClient(cc).Check(ctx, &healthpb.HealthCheckRequest{}, o)
 		if err == nil && res.Status != healthpb.HealthCheckResponse_SERVING {
 			err = fmt.Errorf("%v", res.Status)
 		}
@@ -71,14 +72,15 @@ func (c *client) health() {
 }
 
 // unary calls again and again, one call at a time.
-func (c *client) unary(addr string, call func(context.Context, *grpc.ClientConn) error) {
+func (c *client) unary(addr string, call func(context.Context, *grpc.ClientConn, grpc.CallOption) error) {
 	cc, sent := c.connect(addr)
 	defer cc.Close()
 	c.every(func() {
 		ctx, cancel := c.timeout()
 		defer cancel()
 		t0, before := time.Now(), sent.Load()
-		err := call(ctx, cc)
+		var header metadata.MD
+		err := call(ctx, cc, grpc.Header(&header))
 		if err == nil && sent.Load()-before > 1 {
 			err = errSentTwice
 		}
@@ -86,7 +88,11 @@ func (c *client) unary(addr string, call func(context.Context, *grpc.ClientConn)
 			c.stats.fail(causeOf(err), 1)
 			return
 		}
-		c.stats.done(t0)
+		id := ""
+		if ids := header.Get(idHeader); len(ids) > 0 {
+			id = ids[0]
+		}
+		c.stats.done(t0, id)
 	})
 }
 
@@ -194,7 +200,7 @@ func (s *bidi) talk(number *int64) (moved bool) {
 			case len(waiting) == 0 || waiting[0].value != value:
 				c.stats.fail("wrong answer", 1)
 			default:
-				c.stats.done(waiting[0].at)
+				c.stats.done(waiting[0].at, "")
 				waiting = waiting[1:]
 			}
 		case <-moving:

@@ -29,7 +29,8 @@ type http1 struct {
 	conn   *Conn // nil when there is none
 	stream net.Conn
 	reader *bufio.Reader
-	reused bool // conn has carried a request before
+	reused bool   // conn has carried a request before
+	id     string // of the last request that was answered
 }
 
 // maxAnswer bounds the answers that are read.
@@ -135,7 +136,7 @@ func (h *http1) ask() {
 	case err != nil:
 		s.fail("fresh: "+causeOf(err), 1)
 	default:
-		s.done(t0)
+		s.done(t0, h.id)
 	}
 	h.reused = true
 	if err != nil || !keep {
@@ -180,6 +181,7 @@ func (h *http1) exchange() (keep bool, err error) {
 	if err != nil {
 		return false, at("body", err)
 	}
+	h.id = res.Header.Get(idHeader)
 	return h.keep && !res.Close && len(answer) < maxAnswer, h.check(res.StatusCode, string(answer))
 }
 

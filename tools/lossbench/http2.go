@@ -71,20 +71,20 @@ func (c *client) roundTrip(tr *http.Transport, method, url string) {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	t0 := time.Now()
-	err := c.exchange2(ctx, tr, method, url)
+	id, err := c.exchange2(ctx, tr, method, url)
 	for errors.Is(err, errNotSent) {
 		c.stats.sawClose()
-		err = c.exchange2(ctx, tr, method, url)
+		id, err = c.exchange2(ctx, tr, method, url)
 	}
 	if err != nil {
 		c.stats.fail(causeOf(err), 1)
 		return
 	}
-	c.stats.done(t0)
+	c.stats.done(t0, id)
 }
 
-// exchange2 makes one request.
-func (c *client) exchange2(ctx context.Context, tr *http.Transport, method, url string) error {
+// exchange2 makes one request and returns the id that the service gave it.
+func (c *client) exchange2(ctx context.Context, tr *http.Transport, method, url string) (id string, err error) {
 	var sent atomic.Int64
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Add(1) }})
 	var payload io.Reader
@@ -93,26 +93,26 @@ func (c *client) exchange2(ctx context.Context, tr *http.Transport, method, url 
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, payload)
 	if err != nil {
-		return err
+		return "", err
 	}
 	res, err := tr.RoundTrip(req)
 	if err != nil {
 		if sent.Load() == 0 && strings.Contains(err.Error(), "cannot rewind body") {
-			return errNotSent
+			return "", errNotSent
 		}
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case sent.Load() > 1:
-		return errSentTwice
+		return "", errSentTwice
 	case method == http.MethodPost:
-		return checkWork(res.StatusCode, string(answer))
+		return res.Header.Get(idHeader), checkWork(res.StatusCode, string(answer))
 	}
-	return checkStatus(res.StatusCode, "")
+	return res.Header.Get(idHeader), checkStatus(res.StatusCode, "")
 }
 
 // errNotSent says that the client read a GOAWAY between choosing the connection and opening a stream on it. It

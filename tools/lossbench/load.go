@@ -35,6 +35,18 @@ type Options struct {
 	// Timeout is how long a client waits for an answer; 0 is 5 s.
 	Timeout time.Duration
 	Seed    uint64 // of the clients' randomness
+	// Answered, if not nil, is told of each request that was answered as it should be. It is called by the
+	// clients, many at a time, and must not block. Requests that fail are in the results alone.
+	Answered func(Answer)
+}
+
+// Answer is what a client knows of a request that was answered.
+type Answer struct {
+	// ID is what the service calls the request, by its header X-Request-Id; empty where it says nothing, and of
+	// streams and websockets, which have more answers than one.
+	ID string
+	// Sent and Received are when the client began with it, dialing included, and when it had the whole answer.
+	Sent, Received time.Time
 }
 
 // DefaultRate is the default of Options.Rate.
@@ -100,6 +112,7 @@ func Start(o Options) (*Load, error) {
 	var number uint64
 	for _, p := range protocols {
 		s := newStats(&l.windows)
+		s.answered = o.Answered
 		l.names = append(l.names, p.Name)
 		l.stats[p.Name] = s
 		for range max(1, int(math.Round(float64(p.clients)*o.Rate/DefaultRate))) {

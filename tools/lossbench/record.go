@@ -57,7 +57,8 @@ const maxCauses = 24
 
 // stats are the figures of one protocol. Safe for concurrent use.
 type stats struct {
-	windows *windows
+	windows  *windows
+	answered func(Answer) // nil: nobody asks
 
 	mu                              sync.Mutex
 	requests, failed                int64
@@ -72,9 +73,12 @@ func newStats(w *windows) *stats {
 		reload: hdrhistogram.New(leastLatency, mostLatency, precision)}
 }
 
-// done records a request that began at t0 and was answered now.
-func (s *stats) done(t0 time.Time) {
+// done records a request that began at t0 and was answered now. id is the service's name for it, if known.
+func (s *stats) done(t0 time.Time, id string) {
 	t1 := time.Now()
+	if s.answered != nil {
+		s.answered(Answer{id, t0, t1})
+	}
 	h := s.quiet
 	if s.windows.touch(t0, t1) {
 		h = s.reload

@@ -90,7 +90,7 @@ func (c *client) follow(conn net.Conn, t0 time.Time) error {
 			return fmt.Errorf("event %q after %d", id, last)
 		}
 		if last++; last == 1 {
-			c.stats.done(t0)
+			c.stats.done(t0, "")
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (s *socket) ask(message string) error {
 		if answer != message {
 			return errors.New("wrong answer")
 		}
-		s.client.stats.done(t0)
+		s.client.stats.done(t0, "")
 		return nil
 	case err := <-s.ended:
 		return err
