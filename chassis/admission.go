@@ -141,16 +141,11 @@ func (ex *exchange) serve(w http.ResponseWriter, r *http.Request, o *route, patt
 			}
 			a.Leave(err)
 		}()
-		if err = ex.intercept(r, pattern); err == nil {
-			err = h(w, r)
-		}
+		err = ex.handle(w, r, pattern, h)
 		returned = true
 		return err
 	}
-	if err := ex.intercept(r, pattern); err != nil {
-		return err
-	}
-	return h(w, r)
+	return ex.handle(w, r, pattern, h)
 }
 
 // enter waits until q admits r.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seed-754044b3/roadworthy/chassis/config"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/kpi"
 	"github.com/seed-754044b3/roadworthy/chassis/reload"
@@ -30,6 +31,25 @@ type Description struct {
 	Metrics   []MetricDescription   `json:"metrics"`
 	Failures  []failure.Description `json:"failures"`
 	Config    []ConfigDescription   `json:"config"`
+}
+
+// DescribeConfig lists the keys of spec's configuration as [Service.Description] does, with the defaults of a
+// daemon that nobody configures. The error is that a field cannot be configured.
+func DescribeConfig[C any](spec Spec[C]) ([]ConfigDescription, error) {
+	var settings Settings
+	set, err := newConfig(&spec, &settings, &spec.Defaults)
+	if err != nil {
+		return nil, err
+	}
+	return describeConfig(set), nil
+}
+
+func describeConfig(set *config.Set) []ConfigDescription {
+	described := []ConfigDescription{}
+	for _, f := range set.Fields() {
+		described = append(described, ConfigDescription{f.Key, f.Env, f.Type, f.Default, f.Doc})
+	}
+	return described
 }
 
 // ListenerDescription is one listener.
@@ -72,7 +92,7 @@ func (s *Service) Description() (Description, error) {
 	d := Description{
 		Service: s.name, Version: Version(), Go: goVersion(),
 		Listeners: []ListenerDescription{}, Queues: []QueueDescription{},
-		Failures: []failure.Description{}, Config: []ConfigDescription{},
+		Failures: []failure.Description{},
 	}
 	s.mu.Lock()
 	listeners, queues, describers := s.listeners, s.queues, s.describers
@@ -100,9 +120,7 @@ func (s *Service) Description() (Description, error) {
 	for _, set := range s.sets {
 		d.Failures = append(d.Failures, set.Describe()...)
 	}
-	for _, f := range s.config.Fields() {
-		d.Config = append(d.Config, ConfigDescription{f.Key, f.Env, f.Type, f.Default, f.Doc})
-	}
+	d.Config = describeConfig(s.config)
 	for _, f := range describers {
 		f(&d)
 	}

@@ -129,13 +129,37 @@ func (ex *exchange) caller(r *http.Request) context.Context {
 	return r.Context()
 }
 
-// intercept asks the world whether the handler may run.
-func (ex *exchange) intercept(r *http.Request, route string) error {
+// handle has h answer, if the world lets it.
+func (ex *exchange) handle(w http.ResponseWriter, r *http.Request, pattern string, h Handler) error {
 	s := ex.endpoint.service
-	if s.world.Intercept == nil {
+	if !s.Intercepts() {
+		return h(w, r)
+	}
+	call := &Call{
+		Listener: ex.endpoint.name, Method: r.Method, Route: pattern, Tenant: ex.tenant(r), Peer: ex.origin.Peer, Stream: ex.streams,
+		Header: r.Header.Get, Request: r, Response: w,
+	}
+	if err := s.Intercept(r.Context(), call); err != nil {
+		return err
+	}
+	if call.After == nil {
+		return h(call.Response, call.Request)
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			_ = call.After(errPanicked) // what is answered is the chassis's to say
+		}
+	}()
+	err := h(call.Response, call.Request)
+	returned = true
+	if err == nil && ex.failed != nil { // by Fail, which has answered
+		if instead := call.After(ex.failed.Error); instead != error(ex.failed.Error) {
+			return instead
+		}
 		return nil
 	}
-	return s.world.Intercept(r.Context(), Call{Listener: ex.endpoint.name, Method: r.Method, Route: route})
+	return call.After(err)
 }
 
 // begun is a time that the service's clock has just told, on the machine's, which deadlines are by.

@@ -43,6 +43,10 @@ func (s *Service) ReportFailures(name string, sink aggregate.Sink) {
 	s.OnClose("reports of failures to "+name, s.aggregate.Flush)
 }
 
+// FailureCounts are how often each failure code of the chassis and of the service was answered since the
+// service was started, those of work that nobody waits for included.
+func (s *Service) FailureCounts() []failure.Count { return s.failures.Counts() }
+
 // occurrence is a failure as it is grouped.
 func occurrence(ctx context.Context, f *failure.Error, id string, now time.Time, asked Asked) aggregate.Occurrence {
 	o := aggregate.Occurrence{Error: f, ID: id, Time: now, Protocol: asked.Protocol, Method: asked.Method, User: asked.User}

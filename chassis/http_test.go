@@ -421,8 +421,8 @@ func TestQueuesRejectionsHaveCodes(t *testing.T) {
 }
 
 func TestAdoptedHandlersAreServedAsTheyAre(t *testing.T) {
-	var asked []chassis.Call
-	intercept := func(_ context.Context, c chassis.Call) error {
+	var asked []*chassis.Call
+	intercept := func(_ context.Context, c *chassis.Call) error {
 		asked = append(asked, c)
 		if c.Method == "PUT" {
 			return errFull
@@ -451,8 +451,8 @@ func TestAdoptedHandlersAreServedAsTheyAre(t *testing.T) {
 	if a := h.get("/nope"); a.StatusCode != 404 || a.body != "404 page not found\n" {
 		t.Errorf("the mux's own 404: %d %q", a.StatusCode, a.body)
 	}
-	if want := (chassis.Call{Listener: "http", Method: "GET", Route: "/"}); asked[0] != want || len(asked) != 5 {
-		t.Errorf("asked about %v", asked)
+	if c := asked[0]; c.Listener != "http" || c.Method != "GET" || c.Route != "/" || c.Stream || !c.Peer.Addr().IsLoopback() || c.Header("User-Agent") == "" || len(asked) != 5 {
+		t.Errorf("asked about %+v and %d more", c, len(asked)-1)
 	}
 	h.wantMetric(1, "requests_total", "route", "GET /prices/{fruit}", "code", "200")
 	h.wantMetric(1, "requests_total", "route", "/", "method", "PUT", "code", "409")
@@ -460,6 +460,38 @@ func TestAdoptedHandlersAreServedAsTheyAre(t *testing.T) {
 	d, err := h.s.Description()
 	if err != nil || len(d.Listeners) != 1 || d.Listeners[0].Routes[0] != "/" {
 		t.Errorf("described %v, %v", d.Listeners, err)
+	}
+}
+
+func TestTheWorldHearsHowHandlersEndAndAnswersInTheirPlace(t *testing.T) {
+	heard := make(chan error, 8)
+	answer := func(err error) error { return err }
+	intercept := func(_ context.Context, c *chassis.Call) error {
+		c.After = func(err error) error { heard <- err; return answer(err) }
+		return nil
+	}
+	r := routes(map[string]chassis.Handler{
+		"GET /ok": say("ok"), "GET /full": fails(errFull.New()),
+		"GET /fail":   func(w http.ResponseWriter, r *http.Request) error { chassis.Fail(w, r, errGone.New()); return nil },
+		"GET /boom":   func(http.ResponseWriter, *http.Request) error { panic("boom") },
+		"GET /silent": func(http.ResponseWriter, *http.Request) error { return nil },
+	})
+	h := start(t, options{world: func(w *chassis.World) { w.Intercept = intercept }}, serve(r))
+	if a := h.get("/ok"); a.body != "ok" || <-heard != nil {
+		t.Errorf("a handler that succeeds: %q", a.body)
+	}
+	if p := h.get("/full").problem(t); p.Code != 1001 || !errors.Is(<-heard, errFull) {
+		t.Errorf("a handler that fails: %+v", p)
+	}
+	if p := h.get("/fail").problem(t); p.Code != errGone.Number() || !errors.Is(<-heard, errGone) {
+		t.Errorf("a handler that has answered its failure: %+v", p)
+	}
+	if p := h.get("/boom").problem(t); p.Code != 1 || <-heard == nil {
+		t.Errorf("a handler that panics: %+v", p)
+	}
+	answer = func(error) error { return errGone.New() }
+	if p := h.get("/silent").problem(t); p.Code != errGone.Number() || <-heard != nil {
+		t.Errorf("an answer in the handler's place: %+v", p)
 	}
 }
 

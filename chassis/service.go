@@ -153,6 +153,19 @@ func (s *Service) openQueue(name string, limits queue.Limits, dark bool, end fun
 	return q, nil
 }
 
+// QueueStats are the figures of all queues of the service, its listeners' own included, in the order in
+// which they were opened.
+func (s *Service) QueueStats() []queue.Stats {
+	s.mu.Lock()
+	queues := slices.Clone(s.queues)
+	s.mu.Unlock()
+	stats := make([]queue.Stats, len(queues))
+	for i, q := range queues {
+		stats[i] = q.Stats()
+	}
+	return stats
+}
+
 // workFailed counts and logs what came of submitted work that nobody waits for.
 func (s *Service) workFailed(queueName string, err error) {
 	id := s.failWork("queue "+queueName, err)

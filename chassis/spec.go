@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 
@@ -62,8 +64,9 @@ type World struct {
 	Rand io.Reader
 	// Intercept is asked before each handler runs, with the context and the bounds that the
 	// handler would have. An error is answered in the handler's place, exactly as if the
-	// handler had returned it. nil asks nobody.
-	Intercept func(ctx context.Context, call Call) error
+	// handler had returned it. What it sets in call counts for the handler. nil asks nobody, and
+	// costs nothing; a daemon has no other.
+	Intercept func(ctx context.Context, call *Call) error
 	// Stderr takes the application log, Stdout the access log when its path is "-"; nil is
 	// the process's own.
 	Stdout, Stderr io.Writer
@@ -76,11 +79,32 @@ type World struct {
 	host host // of a worker that can be replaced; nil without
 }
 
-// Call names what is about to be handled, for World.Intercept.
+// Call is what is about to be handled, for World.Intercept. It is the interceptor's until its
+// After has been called, or for good when it returns an error.
 type Call struct {
-	Listener string // the listener's name
-	Method   string // the HTTP method; "POST" for gRPC
-	Route    string // the matched pattern, gRPC's full method, or "/" for an adopted handler
+	Listener string         // the listener's name
+	Method   string         // the HTTP method; "POST" for gRPC
+	Route    string         // the matched pattern, gRPC's full method, or "/" for an adopted handler
+	Tenant   string         // on whose behalf it is, as far as the service says
+	Peer     netip.AddrPort // the other end of the connection, as in request.Origin
+	Stream   bool           // it may go on for as long as both sides like
+
+	// Header is the first value of a field of the HTTP header, or of gRPC's metadata; names are
+	// as in package net/http. It is empty when there is none.
+	Header func(name string) string
+
+	// Request and Response are of HTTP, and nil over gRPC. What Intercept puts in their place is
+	// given to the handler: a Response has a method Unwrap, as http.ResponseController wants it.
+	Request  *http.Request
+	Response http.ResponseWriter
+	// Message is the request of a unary gRPC method, and nil otherwise.
+	Message any
+
+	// After, when Intercept sets it, is called when the handler has ended, with the error that is
+	// about to be answered, and returns what is answered in its place: nil for what the handler
+	// has said. What the handler has written by then is out. The error is nil for a success; when
+	// the handler has panicked, what is returned does not matter.
+	After func(err error) error
 }
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)

@@ -39,11 +39,12 @@ func (s *Service) Identify(now time.Time, listener, id, traceparent string, made
 	return request.Info{ID: id, Trace: trace, Listener: listener, Draining: s.draining}
 }
 
-// Intercept asks the world whether call may be handled; an error is to be answered instead.
-func (s *Service) Intercept(ctx context.Context, call Call) error {
-	if s.world.Intercept == nil {
-		return nil
-	}
+// Intercepts reports whether the world wants to be asked before a handler runs. A daemon's does not.
+func (s *Service) Intercepts() bool { return s.world.Intercept != nil }
+
+// Intercept asks the world whether call may be handled; an error is to be answered instead. The
+// protocol calls call.After when the handler has ended. Call it only when [Service.Intercepts].
+func (s *Service) Intercept(ctx context.Context, call *Call) error {
 	return s.world.Intercept(ctx, call)
 }
 

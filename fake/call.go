@@ -1,15 +1,30 @@
 package fake
 
 import (
+	"context"
+	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/request"
 )
 
 // MaxCalls is how many recorded calls a fake keeps: the latest.
 const MaxCalls = 10_000
+
+// Sent is what the client was sent of a call's answer. It is empty while the call is under way.
+type Sent string
+
+// What a client may be sent.
+const (
+	SentAnswer  Sent = "answer"  // what the handler said, be it a result or a failure
+	SentFailure Sent = "failure" // what a fault, or the end of the call's time, put in the answer's place
+	SentPart    Sent = "part"    // the beginning of the answer
+	SentNothing Sent = "nothing" // nothing of it, as when the client had left
+)
 
 // Call is one call that reached a handler's door.
 type Call struct {
@@ -18,8 +33,25 @@ type Call struct {
 	Listener  string    `json:"listener"`
 	Method    string    `json:"method"` // "POST" for gRPC
 	Route     string    `json:"route"`  // the matched pattern, or gRPC's full method
+	Tenant    string    `json:"tenant,omitempty"`
 	RequestID string    `json:"request_id"`
-	// Injected reports that a fault answers the call and its handler does not run; Code and
+
+	// Ran reports that the handler ran, or runs; Committed that it succeeded, so that what was
+	// asked is done, whatever the client was sent; Failure is the code of its failure, and 0 without.
+	Ran       bool `json:"ran"`
+	Committed bool `json:"committed"`
+	Failure   int  `json:"failure,omitempty"`
+	// Sent is what the client was sent, as far as the fake had a hand in it: an answer that the
+	// network beyond it lost counts as sent.
+	Sent Sent `json:"sent,omitempty"`
+	// Duplicate is the Seq of an earlier call with the same method, path, query and body that was
+	// committed and whose answer a fault kept from the client: the client, or its transport, has
+	// sent it again, and the handler ran twice. 0 is none. Streams have none.
+	Duplicate uint64 `json:"duplicate_of,omitempty"`
+
+	// Fault is the rules that struck, in words.
+	Fault string `json:"fault,omitempty"`
+	// Injected reports that a fault answers the call in the handler's place; Code and
 	// Status are the failure's code and HTTP status, and 0 without one.
 	Injected bool `json:"injected"`
 	Code     int  `json:"code,omitempty"`
@@ -33,34 +65,177 @@ type Call struct {
 // The slice is the caller's own.
 func (f *Fake) Calls() []Call { return f.calls.all() }
 
-// recording keeps the latest calls in a ring that grows up to its bound.
-type recording struct {
-	mu   sync.Mutex
-	seq  uint64
-	ring []Call // of call n at (n-1) mod MaxCalls
+// Duplicates are the recorded calls that repeat one whose answer was lost after it was committed;
+// see [Call].Duplicate.
+func (f *Fake) Duplicates() []Call {
+	duplicates := []Call{}
+	for _, c := range f.calls.all() {
+		if c.Duplicate != 0 {
+			duplicates = append(duplicates, c)
+		}
+	}
+	return duplicates
 }
 
-func (r *recording) add(now time.Time, info *request.Info, call chassis.Call, struck []*Fault) {
-	c := Call{Time: now, Listener: call.Listener, Method: call.Method, Route: call.Route}
-	if info != nil {
+// record is a call with what is needed to tell duplicates.
+type record struct {
+	Call
+	print  print
+	stream bool
+	done   bool
+	lost   Sent // what it was sent, when trouble of the connection kept the rest from the client
+}
+
+// outcome is how a call has ended.
+type outcome struct {
+	ran   bool
+	err   error // of the handler
+	sent  Sent
+	print print
+}
+
+// recording keeps the latest calls in a ring that grows up to its bound. Calls are known to it by a
+// number that goes on when it is cleared, so that one which ends late is not taken for another.
+type recording struct {
+	prints maphash.Seed // of all prints
+
+	mu     sync.Mutex
+	last   uint64   // number of the latest call
+	base   uint64   // number of the latest call that was cleared
+	ring   []record // of call n at (n-base-1) mod MaxCalls
+	active int      // calls under way, streams aside
+
+	lost  lost
+	some  atomic.Bool     // there are lost answers
+	times map[string]bool // routes that were called; as many as the service has
+}
+
+// begin records a call that has arrived and returns its number.
+func (r *recording) begin(now time.Time, ctx context.Context, call *chassis.Call) uint64 {
+	c := record{Call: Call{Time: now, Listener: call.Listener, Method: call.Method, Route: call.Route, Tenant: call.Tenant}, stream: call.Stream}
+	if info := request.From(ctx); info != nil {
 		c.RequestID = info.ID
-	}
-	for _, f := range struck {
-		c.Latency += f.rule.Latency
-		if f.err != nil {
-			c.Injected, c.Code, c.Status = true, f.err.Code().Number(), f.err.HTTPStatus()
-		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seq++
-	c.Seq = r.seq
+	r.last++
+	c.Seq = r.last - r.base
+	if !call.Stream {
+		r.active++
+	}
+	if !r.times[call.Route] {
+		if r.times == nil {
+			r.times = map[string]bool{}
+		}
+		r.times[call.Route] = true
+	}
 	if len(r.ring) < MaxCalls {
 		r.ring = append(r.ring, c)
+	} else {
+		r.ring[(c.Seq-1)%MaxCalls] = c
+	}
+	return r.last
+}
+
+// at is the record of call n, nil if it is forgotten. r.mu is held.
+func (r *recording) at(n uint64) *record {
+	if n <= r.base {
+		return nil
+	}
+	seq := n - r.base
+	if c := &r.ring[(seq-1)%MaxCalls]; c.Seq == seq {
+		return c
+	}
+	return nil
+}
+
+// run records that the handler of call n is about to run.
+func (r *recording) run(n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.at(n); c != nil {
+		c.Ran = true
+	}
+}
+
+// strike records which faults have struck call n, and what they answer.
+func (r *recording) strike(n uint64, latency time.Duration, rules string, err *failure.Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.at(n)
+	if c == nil {
 		return
 	}
-	r.ring[(c.Seq-1)%MaxCalls] = c
+	if c.Fault != "" {
+		rules = c.Fault + "; " + rules
+	}
+	c.Fault = rules
+	c.Latency += latency
+	if err != nil {
+		c.Injected, c.Code, c.Status = true, err.Code().Number(), err.HTTPStatus()
+	}
 }
+
+// end records how call n has ended.
+func (r *recording) end(n uint64, call *chassis.Call, o outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n > r.base && !call.Stream {
+		r.active--
+	}
+	c := r.at(n)
+	if c == nil {
+		return
+	}
+	c.done, c.Ran, c.print = true, o.ran, o.print
+	c.Committed = o.ran && o.err == nil
+	if o.err != nil {
+		c.Failure = failure.From(o.err).Code().Number()
+	}
+	if c.Sent = o.sent; c.lost != "" {
+		c.Sent = c.lost
+	}
+	if c.print == 0 {
+		return
+	}
+	c.Duplicate = r.lost.find(c.print, c.Seq)
+	r.remember(c)
+}
+
+// remember keeps the print of a call that was committed and not answered. r.mu is held.
+func (r *recording) remember(c *record) {
+	if c.done && c.Committed && c.print != 0 && c.Sent != SentAnswer {
+		r.lost.add(c.print, c.Seq)
+		r.some.Store(true)
+	}
+}
+
+// lose records that the client is sent no more of call n than sent.
+func (r *recording) lose(n uint64, sent Sent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.at(n); c != nil {
+		if c.lost = sent; c.done {
+			c.Sent = sent
+		}
+		r.remember(c)
+	}
+}
+
+// found records that the client is sent what was kept back of call n.
+func (r *recording) found(n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.at(n); c != nil && c.lost != "" {
+		if c.lost = ""; c.done {
+			c.Sent = SentAnswer
+		}
+		r.lost.remove(c.print, c.Seq)
+	}
+}
+
+// printing reports whether calls need a print, so that they can be told from lost ones.
+func (r *recording) printing() bool { return r.some.Load() }
 
 func (r *recording) all() []Call {
 	r.mu.Lock()
@@ -68,14 +243,17 @@ func (r *recording) all() []Call {
 	calls := make([]Call, 0, len(r.ring))
 	oldest := 0
 	if len(r.ring) == MaxCalls {
-		oldest = int(r.seq % MaxCalls)
+		oldest = int((r.last - r.base) % MaxCalls)
 	}
-	calls = append(calls, r.ring[oldest:]...)
-	return append(calls, r.ring[:oldest]...)
+	for i := range r.ring {
+		calls = append(calls, r.ring[(oldest+i)%len(r.ring)].Call)
+	}
+	return calls
 }
 
 func (r *recording) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seq, r.ring = 0, nil
+	r.base, r.ring, r.active, r.lost = r.last, nil, 0, lost{}
+	r.some.Store(false)
 }

@@ -1,14 +1,15 @@
 package fake
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 )
@@ -16,39 +17,13 @@ import (
 // maxControlBody bounds a request to the control plane.
 const maxControlBody = 64 << 10
 
-// maxAdvance bounds one step of the clock, in seconds: about a century.
-const maxAdvance = 100 * 366 * 24 * 3600
-
-// endpoint is one thing that the control plane does.
-type endpoint struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
-	Body   string `json:"body,omitempty"`
-	Doc    string `json:"doc"`
-
-	do func(f *Fake, body []byte) (any, error)
-}
-
-// endpoints are all there is, in the order in which they are shown.
-func endpoints() []endpoint {
-	return []endpoint{
-		{"GET", "/{$}", "", "what this is and what it can do", (*Fake).controlIndex},
-		{"GET", "/faults", "", "the faults that are installed and how many calls each has struck", (*Fake).controlFaults},
-		{"POST", "/faults",
-			`{"code":1042} or {"status":503}, {"latency":"150ms"}, or both; optional: "count":2 (calls; 0 is every one), "listener":"grpc", "method":"POST", "route":"/pkg.Service/Method" or "GET /path/{id}", "retry_after":"2s"`,
-			"add a fault", (*Fake).controlFail},
-		{"DELETE", "/faults", "", "remove all faults", (*Fake).controlClear},
-		{"GET", "/calls", "", "the latest calls in the order of their arrival", (*Fake).controlCalls},
-		{"GET", "/clock", "", "the time the service lives in", (*Fake).controlClock},
-		{"POST", "/clock/advance", `{"seconds":30}`, "move that time forward; answered when every timer due has run", (*Fake).controlAdvance},
-		{"POST", "/reset", "", "start anew, empty, at the same addresses, without faults", (*Fake).controlReset},
-	}
-}
-
-// Control answers the fake's control plane: JSON over HTTP, whose GET / lists what there is.
+// Control answers the fake's control plane: JSON over HTTP, whose GET / lists what there is, and
+// GET /openapi.json describes it for generators of clients (OpenAPI 3.1).
 // It is for suites outside this process. Serve it on loopback only, since whoever reaches it
-// governs the fake; requests that a web page makes are refused. Errors are problem documents
-// (RFC 9457). [Main] serves it on a listener of its own, which no fault touches.
+// governs the fake: requests from elsewhere are refused, and so are those that a web page makes,
+// by their Origin, or by a Host that a foreign name server has pointed here (DNS rebinding).
+// Errors are problem documents (RFC 9457). [Main] serves it on a listener of its own, which no
+// fault touches.
 func (f *Fake) Control() http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range endpoints() {
@@ -65,7 +40,11 @@ func (f *Fake) Control() http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuseControl(w, r, &refusal{http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET / lists what there is", r.Method, r.URL.Path)})
+		err := guard(r)
+		if err == nil {
+			err = &refusal{http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET / lists what there is", r.Method, r.URL.Path)}
+		}
+		refuseControl(w, r, err)
 	})
 	return mux
 }
@@ -84,9 +63,43 @@ func refuseControl(w http.ResponseWriter, r *http.Request, err error) {
 	failure.WriteProblem(w, r, failure.Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()})
 }
 
+// guard refuses who must not govern a fake.
+func guard(r *http.Request) error {
+	switch {
+	case r.Header.Get("Origin") != "":
+		return &refusal{http.StatusForbidden, errors.New("the control plane is not for web pages")}
+	case !isLoopback(hostOf(r.Host)):
+		return &refusal{http.StatusForbidden, fmt.Errorf("the control plane is called localhost, or by a loopback address, and not %q", r.Host)}
+	case !isLoopback(hostOf(r.RemoteAddr)):
+		return &refusal{http.StatusForbidden, errors.New("the control plane is for this machine alone")}
+	}
+	return nil
+}
+
+// hostOf is an address without its port, if it has one.
+func hostOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return strings.Trim(addr, "[]")
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// asked is one request to the control plane.
+type asked struct {
+	ctx  context.Context
+	path string
+	id   string // in the path
+	body []byte
+}
+
 func (e endpoint) serve(f *Fake, w http.ResponseWriter, r *http.Request) (any, error) {
-	if r.Header.Get("Origin") != "" {
-		return nil, &refusal{http.StatusForbidden, errors.New("the control plane is not for web pages")}
+	if err := guard(r); err != nil {
+		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
@@ -95,10 +108,10 @@ func (e endpoint) serve(f *Fake, w http.ResponseWriter, r *http.Request) (any, e
 	if err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
-	if e.Body == "" && len(body) > 0 {
+	if e.in == nil && len(body) > 0 {
 		return nil, fmt.Errorf("%s %s takes no body", e.Method, r.URL.Path)
 	}
-	return e.do(f, body)
+	return e.do(f, &asked{r.Context(), r.URL.Path, r.PathValue("id"), body})
 }
 
 // decode reads one JSON object and nothing else.
@@ -117,134 +130,10 @@ func decode(body []byte, into any) error {
 	return nil
 }
 
-// duration is a time.Duration as JSON text, such as "150ms".
-type duration time.Duration
-
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("want a duration such as \"150ms\" or \"2s\", got %q", text)
+// decodeSome is decode for a body that may be left out.
+func decodeSome(body []byte, into any) error {
+	if len(body) == 0 {
+		return nil
 	}
-	*d = duration(parsed)
-	return nil
-}
-
-// ruleDocument is a Rule as JSON.
-type ruleDocument struct {
-	Code       int       `json:"code,omitempty"`
-	Status     int       `json:"status,omitempty"`
-	RetryAfter *duration `json:"retry_after,omitempty"`
-	Latency    duration  `json:"latency,omitzero"`
-	Count      int       `json:"count,omitempty"`
-	Listener   string    `json:"listener,omitempty"`
-	Method     string    `json:"method,omitempty"`
-	Route      string    `json:"route,omitempty"`
-}
-
-func (d ruleDocument) rule() (Rule, error) {
-	rule := Rule{Match: Match{d.Listener, d.Method, d.Route}, Count: d.Count, Latency: time.Duration(d.Latency)}
-	switch {
-	case d.Code != 0 && d.Status != 0:
-		return rule, errors.New("a fault has a code or a status, not both")
-	case d.Code != 0:
-		rule.Failure = Code(d.Code)
-	case d.Status != 0:
-		rule.Failure = HTTPStatus(d.Status)
-	case d.RetryAfter != nil:
-		return rule, errors.New("retry_after belongs to a code or a status")
-	}
-	if d.RetryAfter != nil {
-		rule.Failure = rule.Failure.After(time.Duration(*d.RetryAfter))
-	}
-	return rule, nil
-}
-
-// faultDocument is a Fault as JSON.
-type faultDocument struct {
-	ruleDocument
-	Hits int `json:"hits"`
-}
-
-func documentOf(f *Fault) faultDocument {
-	r := f.rule
-	d := faultDocument{Hits: f.Hits(), ruleDocument: ruleDocument{
-		Code: r.Failure.code, Status: r.Failure.status, Latency: duration(r.Latency),
-		Count: r.Count, Listener: r.Listener, Method: r.Method, Route: r.Route,
-	}}
-	if r.Failure.retry {
-		d.RetryAfter = (*duration)(&r.Failure.after)
-	}
-	return d
-}
-
-func (f *Fake) controlIndex([]byte) (any, error) {
-	shown := endpoints()
-	for i := range shown {
-		shown[i].Path = strings.TrimSuffix(shown[i].Path, "{$}")
-	}
-	d := f.Description()
-	return map[string]any{"service": f.name, "listeners": d.Listeners, "endpoints": shown, "failures": d.Failures}, nil
-}
-
-func (f *Fake) controlFaults([]byte) (any, error) {
-	documents := []faultDocument{}
-	for _, fault := range f.Faults() {
-		documents = append(documents, documentOf(fault))
-	}
-	return map[string]any{"faults": documents}, nil
-}
-
-func (f *Fake) controlFail(body []byte) (any, error) {
-	var document ruleDocument
-	if err := decode(body, &document); err != nil {
-		return nil, err
-	}
-	rule, err := document.rule()
-	if err != nil {
-		return nil, err
-	}
-	added, err := f.Install(rule)
-	if err != nil {
-		return nil, err
-	}
-	return documentOf(added[0]), nil
-}
-
-func (f *Fake) controlClear([]byte) (any, error) {
-	f.Clear()
-	return f.controlFaults(nil)
-}
-
-func (f *Fake) controlCalls([]byte) (any, error) {
-	return map[string]any{"calls": f.Calls()}, nil
-}
-
-func (f *Fake) controlClock([]byte) (any, error) {
-	return map[string]any{"now": f.clock.Now().UTC(), "virtual": f.virtual != nil}, nil
-}
-
-func (f *Fake) controlAdvance(body []byte) (any, error) {
-	var wanted struct {
-		Seconds *float64 `json:"seconds"`
-	}
-	if err := decode(body, &wanted); err != nil {
-		return nil, err
-	}
-	if wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxAdvance {
-		return nil, fmt.Errorf("seconds: want a number from 0 to %d", maxAdvance)
-	}
-	if f.virtual == nil {
-		return nil, &refusal{http.StatusConflict, errRealTime}
-	}
-	f.virtual.Advance(time.Duration(math.Round(*wanted.Seconds * float64(time.Second))))
-	return f.controlClock(nil)
-}
-
-func (f *Fake) controlReset([]byte) (any, error) {
-	if err := f.Reset(); err != nil {
-		return nil, &refusal{http.StatusInternalServerError, err}
-	}
-	return map[string]any{"reset": true}, nil
+	return decode(body, into)
 }

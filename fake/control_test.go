@@ -17,7 +17,7 @@ import (
 // ask sends one request to a control plane and reads its JSON answer.
 func ask(tb testing.TB, control http.Handler, method, path, body string) (int, map[string]any) {
 	tb.Helper()
-	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	r := local(httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body)))
 	w := httptest.NewRecorder()
 	control.ServeHTTP(w, r)
 	var got map[string]any
@@ -34,6 +34,12 @@ func ask(tb testing.TB, control http.Handler, method, path, body string) (int, m
 	return w.Code, got
 }
 
+// local is a request that comes from this machine.
+func local(r *http.Request) *http.Request {
+	r.RemoteAddr = "127.0.0.1:40000"
+	return r
+}
+
 func shown(v any) string {
 	b, _ := json.Marshal(v)
 	return string(b)
@@ -44,12 +50,16 @@ func TestFaultsAreGovernedOverHTTP(t *testing.T) {
 	control := f.Control()
 	for _, c := range []struct{ body, installed, rule string }{
 		{`{"code":1002,"count":1,"route":"POST /count/{name}","method":"POST","listener":"http"}`,
-			`{"code":1002,"count":1,"hits":0,"listener":"http","method":"POST","route":"POST /count/{name}"}`,
+			`{"code":1002,"count":1,"held":0,"hits":0,"id":1,"listener":"http","method":"POST","route":"POST /count/{name}"}`,
 			`next call of listener "http", method "POST", route "POST /count/{name}": fail with code 1002`},
-		{`{"status":429,"count":2,"retry_after":"2s"}`, `{"count":2,"hits":0,"retry_after":"2s","status":429}`, `next 2 calls: fail with HTTP status 429, retry after 2s`},
-		{`{"latency":"1ms"}`, `{"hits":0,"latency":"1ms"}`, `every call: wait 1ms`},
+		{`{"status":429,"count":2,"retry_after":"2s"}`, `{"count":2,"held":0,"hits":0,"id":2,"retry_after":"2s","status":429}`, `next 2 calls: fail with HTTP status 429, retry after 2s`},
+		{`{"latency":"1ms"}`, `{"held":0,"hits":0,"id":3,"latency":"1ms"}`, `every call: wait 1ms`},
 	} {
 		status, got := ask(t, control, "POST", "/faults", c.body)
+		if got["text"] != c.rule {
+			t.Errorf("%s: %q, want %q", c.body, got["text"], c.rule)
+		}
+		delete(got, "text")
 		if status != 200 || shown(got) != c.installed {
 			t.Errorf("%s: %d %s, want %s", c.body, status, shown(got), c.installed)
 		}
@@ -63,7 +73,7 @@ func TestFaultsAreGovernedOverHTTP(t *testing.T) {
 			t.Errorf("%+v, want %d", got, want)
 		}
 	}
-	if _, got := ask(t, control, "GET", "/faults", ""); len(got["faults"].([]any)) != 3 || !strings.Contains(shown(got), `{"hits":1,"latency":"1ms"}`) {
+	if _, got := ask(t, control, "GET", "/faults", ""); len(got["faults"].([]any)) != 3 || !strings.Contains(shown(got), `"hits":1,"id":3,"latency":"1ms"`) {
 		t.Errorf("the list: %s", shown(got))
 	}
 	if _, got := ask(t, control, "GET", "/calls", ""); len(got["calls"].([]any)) != 4 || !strings.Contains(shown(got), `"injected":true`) {
@@ -132,13 +142,27 @@ func TestTheControlPlaneRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		says               string
 	}{
 		{"GET", "/nowhere", "", 404, "there is no GET /nowhere here: GET / lists what there is"},
-		{"PUT", "/faults", "{}", 404, "there is no PUT /faults here"},
+		{"PATCH", "/faults", "{}", 404, "there is no PATCH /faults here"},
+		{"PUT", "/faults", "{}", 400, "faults: want a list"},
+		{"PUT", "/faults", `{"faults":[{"code":1001},{"code":1001,"status":500}]}`, 400, "fault 2: a fault has a code or a status, not both"},
+		{"PUT", "/faults", `{"faults":[{"code":1001},{"code":1003}]}`, 400, "fault 2: there is no failure code 1003"},
+		{"POST", "/faults", `{"action":"explode"}`, 400, `"explode" is no action: want one of rst, fin, half-open, slow, truncate, goaway, garbage, hold`},
+		{"POST", "/faults", `{"phase":"late"}`, 400, `"late" is no phase: want one of before, after-commit, during-response, connect`},
+		{"GET", "/faults/7", "", 404, `there is no fault "7": GET /faults lists`},
+		{"GET", "/faults/x", "", 404, `there is no fault "x"`},
+		{"DELETE", "/faults/7", "", 404, `there is no fault "7"`},
+		{"POST", "/faults/7/wait", `{"held":1}`, 404, `there is no fault "7"`},
+		{"POST", "/faults/7/wait", ``, 400, "it is empty"},
+		{"POST", "/faults/7/release", ``, 404, `there is no fault "7"`},
+		{"POST", "/faults/7/release", `{"n":1}`, 400, `unknown field "n"`},
+		{"POST", "/quiescent", `{"timeout":"2m"}`, 400, "timeout 2m0s: want more than 0 and 1m0s at most"},
+		{"POST", "/quiescent", `{"timeout":2}`, 400, "cannot unmarshal number"},
 		{"POST", "/faults", "", 400, "the body is not as wanted: it is empty"},
 		{"POST", "/faults", "[]", 400, "cannot unmarshal array"},
 		{"POST", "/faults", `{"code":"x"}`, 400, "cannot unmarshal string"},
 		{"POST", "/faults", `{"cods":1}`, 400, `unknown field "cods"`},
 		{"POST", "/faults", `{"code":1001} {}`, 400, "the body goes on after its JSON object, at byte 15"},
-		{"POST", "/faults", `{}`, 400, "a fault needs a failure or a latency"},
+		{"POST", "/faults", `{}`, 400, "a fault needs a failure, a latency or an action"},
 		{"POST", "/faults", `{"code":1001,"status":503}`, 400, "a code or a status, not both"},
 		{"POST", "/faults", `{"latency":"1s","retry_after":"1s"}`, 400, "retry_after belongs to a code or a status"},
 		{"POST", "/faults", `{"latency":"1"}`, 400, `want a duration such as "150ms" or "2s", got "1"`},
@@ -162,14 +186,14 @@ func TestTheControlPlaneRefusesWhatItDoesNotUnderstand(t *testing.T) {
 
 func TestTheControlPlaneIsNotForWebPages(t *testing.T) {
 	f := fake.Start(t, spec, fake.Options[config]{})
-	r := httptest.NewRequest("POST", "http://127.0.0.1/reset", nil)
+	r := local(httptest.NewRequest("POST", "http://127.0.0.1/reset", nil))
 	r.Header.Set("Origin", "https://example.com")
 	w := httptest.NewRecorder()
 	f.Control().ServeHTTP(w, r)
 	if w.Code != http.StatusForbidden {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	r = httptest.NewRequest("POST", "http://127.0.0.1/faults", io.MultiReader(strings.NewReader("{"), brokenReader{}))
+	r = local(httptest.NewRequest("POST", "http://127.0.0.1/faults", io.MultiReader(strings.NewReader("{"), brokenReader{})))
 	w = httptest.NewRecorder()
 	f.Control().ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "read the body: unexpected EOF") {
@@ -200,7 +224,9 @@ func FuzzControl(f *testing.F) {
 			t.Errorf("%d without a word", status)
 		}
 		if status == 200 && path == "/faults" {
-			delete(got, "hits")
+			for _, own := range []string{"hits", "id", "held", "text"} {
+				delete(got, own)
+			}
 			if again, _ := ask(t, control, "POST", path, shown(got)); again != 200 {
 				t.Errorf("%s is not taken back", shown(got))
 			}

@@ -1,14 +1,18 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,6 +48,10 @@ type Options[C any] struct {
 	RealTime bool
 	// Rand is the service's randomness, safe for concurrent use; nil is crypto/rand.
 	Rand io.Reader
+	// Seed is what all that chance decides in faults is drawn from, 1 to 2^53-1: the same faults,
+	// installed in the same order, are drawn alike. 0 draws the seed itself; Start shows it when a
+	// test fails in which chance had a say. Rule.Seed is for one fault.
+	Seed uint64
 	// Log takes the service's log. nil drops it; Start then keeps the latest lines and shows
 	// them when the test fails.
 	Log *zap.Logger
@@ -64,6 +72,10 @@ const (
 // was given, and panics in a fake made by New. [Fake.Install] returns it.
 type Fake struct {
 	name    string
+	seed    uint64
+	kept    atomic.Int64 // connections that faults of phase Connect keep back
+	cover   coverage
+	config  func() ([]chassis.ConfigDescription, error) // of a daemon that nobody configures
 	sets    []*failure.Set
 	tb      TB // nil when made by New
 	virtual *clock.Virtual
@@ -76,6 +88,7 @@ type Fake struct {
 
 	mu      sync.Mutex // one Reset or Stop at a time; guards what follows
 	life    *life
+	past    *life // the one before, for what is asked after its end
 	stopped bool
 	err     error // why it ended
 	done    chan struct{}
@@ -98,7 +111,7 @@ func Start[C any](tb TB, spec chassis.Spec[C], o Options[C]) *Fake {
 	f.tb = tb
 	tb.Cleanup(func() {
 		tb.Helper()
-		unused := f.Unused()
+		unused, drawn := f.Unused(), f.drawn()
 		if err := f.Stop(); err != nil {
 			tb.Errorf("fake: %v", err)
 		}
@@ -106,6 +119,9 @@ func Start[C any](tb TB, spec chassis.Spec[C], o Options[C]) *Fake {
 			for _, rule := range unused {
 				tb.Errorf("fake: %s: this fault never struck: %v", f.name, rule)
 			}
+		}
+		if tb.Failed() && f.faults.drew.Load() {
+			tb.Logf("fake: %s: what chance decided is repeated with seed %d: Options.Seed, or Seed of the rules:%s", f.name, f.seed, drawn)
 		}
 		if tb.Failed() && lines != nil {
 			tb.Logf("the log of %s:\n%s", f.name, lines)
@@ -131,6 +147,14 @@ func New[C any](ctx context.Context, spec chassis.Spec[C], o Options[C]) (*Fake,
 		f.clock = f.virtual
 	}
 	f.ports = newPorts(o.Ports)
+	f.ports.door = f.admit
+	f.seed = cmp.Or(o.Seed, 1+rand.Uint64N(maxSeed))
+	if f.seed > maxSeed {
+		return nil, errSeed
+	}
+	f.faults.seeds = newDice(f.seed)
+	f.calls.prints = maphash.MakeSeed()
+	f.config = func() ([]chassis.ConfigDescription, error) { return chassis.DescribeConfig(spec) }
 	f.world = chassis.World{Rand: o.Rand, Log: o.Log, Stdout: io.Discard, Stderr: io.Discard}
 	f.start = func(ctx context.Context, world chassis.World) (*chassis.Instance, error) {
 		return chassis.Start(ctx, spec, func(s *chassis.Settings, c *C) {
@@ -201,6 +225,20 @@ func (f *Fake) Description() chassis.Description {
 		return chassis.Description{}
 	}
 	return l.description()
+}
+
+// Seed is what all that chance decides in faults is drawn from; see [Options].Seed.
+func (f *Fake) Seed() uint64 { return f.seed }
+
+// drawn lists, for a log, the installed rules in which chance has a say.
+func (f *Fake) drawn() string {
+	var s strings.Builder
+	for _, fault := range f.faults.all() {
+		if fault.rule.random() {
+			s.WriteString("\n\t" + fault.rule.String())
+		}
+	}
+	return s.String()
 }
 
 // Clock is the service's time, nil when [Options.RealTime] gave it the machine's clock. It

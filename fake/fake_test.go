@@ -214,7 +214,7 @@ func TestMistakesEndTheTest(t *testing.T) {
 		"listener of a URL":  {func(f *fake.Fake) { f.URL("x") }, `there is no listener "x"`},
 		"undeclared code":    {func(f *fake.Fake) { f.FailNext(1, fake.Code(1003)) }, "there is no failure code 1003: declared are 1 (internal error), 1001 (the counter is full), 1002"},
 		"status of success":  {func(f *fake.Fake) { f.Fail(fake.HTTPStatus(200)) }, "HTTP status 200 is no failure: want 400 to 599"},
-		"no failure":         {func(f *fake.Fake) { f.Fail(fake.Failure{}) }, "a fault needs a failure or a latency"},
+		"no failure":         {func(f *fake.Fake) { f.Fail(fake.Failure{}) }, "a fault needs a failure, a latency or an action"},
 		"no calls":           {func(f *fake.Fake) { f.FailNext(0, fake.Code(1001)) }, "FailNext fails 1 call or more; got 0"},
 		"negative latency":   {func(f *fake.Fake) { f.Latency(-1) }, "latency -1ns: want 0 to 1h0m0s"},
 		"endless latency":    {func(f *fake.Fake) { f.Latency(2 * time.Hour) }, "latency 2h0m0s: want 0 to 1h0m0s"},

@@ -10,7 +10,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
-	"github.com/seed-754044b3/roadworthy/chassis/request"
+	"github.com/seed-754044b3/roadworthy/fake/internal/wire"
 )
 
 // MaxFaults is how many faults a fake holds at a time. Those that have struck as often as
@@ -19,43 +19,106 @@ const MaxFaults = 1000
 
 // Fault is a rule that was installed. It is safe for concurrent use.
 type Fault struct {
-	faults *faults
+	faults *faults // nil: of one call's header
+	id     int
 	rule   Rule
 	err    *failure.Error // what it answers; nil lets the handler run
-	hits   atomic.Int64
-	gone   chan struct{} // closed when it is removed
+	dice   *dice          // nil when chance has no say
+	seen   atomic.Int64   // calls that were selected
+	taken  atomic.Int64   // of these, those that are to be struck
+	hits   atomic.Int64   // of these, those that were
+	gone   chan struct{}  // closed when it is removed
+	held   held
 }
 
-// Rule is what was installed.
+// ID is the fault's number: 1 for the first that the fake installed.
+func (f *Fault) ID() int { return f.id }
+
+// Rule is what was installed, with the Seed that it draws by.
 func (f *Fault) Rule() Rule { return f.rule }
 
-// Hits is how many calls the fault has struck.
+// Hits is how many calls, or connections, the fault has struck.
 func (f *Fault) Hits() int { return int(f.hits.Load()) }
 
 // Remove ends the fault; calls that wait because of it go on. Removing again does nothing.
 func (f *Fault) Remove() { f.faults.remove(f) }
 
-// take reports whether the fault strikes one call more, and counts it.
-func (f *Fault) take() bool {
-	for {
-		n := f.hits.Load()
-		if f.rule.Count > 0 && n >= int64(f.rule.Count) {
-			return false
-		}
-		if f.hits.CompareAndSwap(n, n+1) {
-			return true
-		}
+// Release has everything go on that the fault holds, or keeps silent, now. What it strikes
+// afterwards is held again.
+func (f *Fault) Release() { f.held.release(-1) }
+
+// ReleaseNext has the n go on that the fault has held for the longest, or all if there are fewer.
+func (f *Fault) ReleaseNext(n int) { f.held.release(max(n, 0)) }
+
+// Held is how many calls and connections the fault holds now.
+func (f *Fault) Held() int { return f.held.count() }
+
+// WaitHeld waits until the fault holds n at a time. The error is ctx's, and says how many there
+// were, or that the fault was removed.
+func (f *Fault) WaitHeld(ctx context.Context, n int) error { return f.held.await(ctx, n, f.gone) }
+
+// selects reports whether the fault is of a phase, and of the calls that the rule is about. An
+// action on the wire needs a connection, conn, which may be nil.
+func (f *Fault) selects(p Phase, call *chassis.Call, conn *wire.Conn) bool {
+	r := &f.rule
+	if r.Phase != p || !r.selects(call) {
+		return false
 	}
+	if conn == nil && r.onWire() || r.Action == GoAway && !conn.HTTP2() {
+		return false
+	}
+	return r.When == nil || r.When(call)
 }
 
-func (f *Fault) spent() bool { return f.rule.Count > 0 && f.Hits() >= f.rule.Count }
+// take reports whether the fault strikes a call that it selects, which it counts.
+func (f *Fault) take() bool {
+	r := &f.rule
+	seen := f.seen.Add(1) - int64(r.After)
+	if seen <= 0 || r.Nth > 0 && seen != int64(r.Nth) || r.Every > 1 && seen%int64(r.Every) != 0 {
+		return false
+	}
+	if r.Probability > 0 && r.Probability < 1 && f.dice.float() >= r.Probability {
+		return false
+	}
+	for {
+		n := f.taken.Load()
+		if r.Count > 0 && n >= int64(r.Count) {
+			return false
+		}
+		if f.taken.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	if r.Phase != DuringResponse { // there it strikes when, and if, its byte comes
+		f.hits.Add(1)
+	}
+	return true
+}
 
-// wait lets the fault's latency pass. The error is ctx's.
-func (f *Fault) wait(ctx context.Context) error {
-	if f.rule.Latency == 0 {
+// spent reports whether the fault has struck as often as it was to.
+func (f *Fault) spent() bool {
+	most := f.rule.Count
+	if f.rule.Nth > 0 {
+		most = 1
+	}
+	return most > 0 && f.Hits() >= most
+}
+
+// latency is how long one call waits.
+func (f *Fault) latency() time.Duration {
+	d := f.rule.Latency
+	if f.rule.Spread != (Spread{}) {
+		d += f.rule.Spread.at(f.dice.float())
+	}
+	return d
+}
+
+// wait lets d pass, unless the fault is removed. The error is ctx's.
+func (f *Fault) wait(ctx context.Context, d time.Duration) error {
+	if d == 0 {
 		return nil
 	}
-	timer := time.NewTimer(f.rule.Latency)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -66,11 +129,27 @@ func (f *Fault) wait(ctx context.Context) error {
 	return nil
 }
 
+// hold waits until the fault is released or removed. The error is ctx's.
+func (f *Fault) hold(ctx context.Context) error {
+	t := f.held.enter()
+	defer f.held.leave(t)
+	select {
+	case <-t.done:
+	case <-f.gone:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
 // faults are the installed ones in order. Calls read the list without a lock; whoever changes
 // it puts a new one in its place.
 type faults struct {
-	mu   sync.Mutex
-	list atomic.Pointer[[]*Fault]
+	mu    sync.Mutex
+	last  int         // ID that was given last
+	seeds *dice       // of rules that have none
+	drew  atomic.Bool // chance had a say, so that its seed matters
+	list  atomic.Pointer[[]*Fault]
 }
 
 func (fs *faults) all() []*Fault {
@@ -80,17 +159,45 @@ func (fs *faults) all() []*Fault {
 	return nil
 }
 
-func (fs *faults) add(more []*Fault) error {
+// prepare makes a fault of a rule that was checked.
+func (fs *faults) prepare(rule Rule, err *failure.Error) *Fault {
+	f := &Fault{faults: fs, rule: rule, err: err, gone: make(chan struct{})}
+	if rule.random() {
+		fs.drew.Store(true)
+		if rule.Seed == 0 {
+			f.rule.Seed = fs.seeds.seed()
+		}
+		f.dice = newDice(f.rule.Seed)
+	}
+	return f
+}
+
+// add installs more, in place of all that there are if replace says so.
+func (fs *faults) add(more []*Fault, replace bool) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	list := slices.Concat(fs.all(), more)
+	before := fs.all()
+	kept := before
+	if replace {
+		kept = nil
+	}
+	list := slices.Concat(kept, more)
 	if len(list) > MaxFaults {
 		list = slices.DeleteFunc(list, (*Fault).spent)
 	}
 	if len(list) > MaxFaults {
 		return fmt.Errorf("%d faults would be more than %d: clear those that are not needed any more", len(list), MaxFaults)
 	}
+	for _, f := range more {
+		fs.last++
+		f.id = fs.last
+	}
 	fs.list.Store(&list)
+	if replace {
+		for _, f := range before {
+			close(f.gone)
+		}
+	}
 	return nil
 }
 
@@ -116,113 +223,11 @@ func (fs *faults) clear() {
 	fs.list.Store(nil)
 }
 
-// strike asks every fault in order, up to the first that has an answer of its own.
-func (fs *faults) strike(call chassis.Call) []*Fault {
-	var struck []*Fault
+func (fs *faults) find(id int) *Fault {
 	for _, f := range fs.all() {
-		if !f.rule.selects(call) || !f.take() {
-			continue
-		}
-		struck = append(struck, f)
-		if f.err != nil {
-			break
-		}
-	}
-	return struck
-}
-
-// intercept is the service's World.Intercept.
-func (f *Fake) intercept(ctx context.Context, call chassis.Call) error {
-	struck := f.faults.strike(call)
-	f.calls.add(f.clock.Now(), request.From(ctx), call, struck)
-	for _, fault := range struck {
-		if err := fault.wait(ctx); err != nil {
-			return err
-		}
-		if fault.err != nil {
-			return fault.err
+		if f.id == id {
+			return f
 		}
 	}
 	return nil
-}
-
-// Install adds faults, all of them or, with an error that says what is wrong with which, none;
-// no call sees a part of them. Faults are asked in the order of their installation: latencies
-// add up, and the first failure is the answer.
-func (f *Fake) Install(rules ...Rule) ([]*Fault, error) {
-	d := f.Description()
-	if d.Service == "" {
-		return nil, errStopped
-	}
-	added := make([]*Fault, len(rules))
-	for i, rule := range rules {
-		err, wrong := rule.check(d, f.sets)
-		if wrong != nil && len(rules) > 1 {
-			wrong = fmt.Errorf("fault %d: %w", i+1, wrong)
-		}
-		if wrong != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, wrong)
-		}
-		added[i] = &Fault{faults: &f.faults, rule: rule, err: err, gone: make(chan struct{})}
-	}
-	if err := f.faults.add(added); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.name, err)
-	}
-	return added, nil
-}
-
-// FailNext has the next n calls fail that agree with every Match.
-func (f *Fake) FailNext(n int, with Failure, on ...Match) *Fault {
-	f.helper()
-	if n <= 0 {
-		f.refuse(fmt.Errorf("FailNext fails 1 call or more; got %d", n))
-		return nil
-	}
-	return f.install(Rule{Count: n, Failure: with}, on)
-}
-
-// Fail has every call fail that agrees with every Match, until the fault is cleared.
-func (f *Fake) Fail(with Failure, on ...Match) *Fault {
-	f.helper()
-	return f.install(Rule{Failure: with}, on)
-}
-
-// Latency has every call that agrees with every Match wait for d, in real time, before its
-// handler runs, until the fault is cleared.
-func (f *Fake) Latency(d time.Duration, on ...Match) *Fault {
-	f.helper()
-	return f.install(Rule{Latency: d}, on)
-}
-
-// install is Install for one rule of a test.
-func (f *Fake) install(rule Rule, on []Match) *Fault {
-	f.helper()
-	var err error
-	if rule.Match, err = merge(on); err == nil {
-		var added []*Fault
-		if added, err = f.Install(rule); err == nil {
-			return added[0]
-		}
-	}
-	f.refuse(err)
-	return nil
-}
-
-// Clear removes all faults; calls that wait because of one go on.
-func (f *Fake) Clear() { f.faults.clear() }
-
-// Faults are those installed, in the order in which they are asked. Faults that have struck
-// as often as they were to stay until they are cleared or room is needed. The slice is the
-// caller's own.
-func (f *Fake) Faults() []*Fault { return slices.Clone(f.faults.all()) }
-
-// Unused are the rules of installed faults that have not struck a call.
-func (f *Fake) Unused() []Rule {
-	var unused []Rule
-	for _, fault := range f.faults.all() {
-		if fault.Hits() == 0 {
-			unused = append(unused, fault.rule)
-		}
-	}
-	return unused
 }

@@ -238,7 +238,7 @@ func TestRulesAreInstalledAllOrNone(t *testing.T) {
 	good := fake.Rule{Count: 1, Failure: fake.Code(1001)}
 	for says, bad := range map[string]fake.Rule{
 		"tally: fault 2: a fault strikes 1 or more calls, or 0 for every one; got -1": {Count: -1, Failure: fake.Code(1001)},
-		"tally: fault 2: a fault needs a failure or a latency":                        {},
+		"tally: fault 2: a fault needs a failure, a latency or an action":             {},
 	} {
 		if added, err := f.Install(good, bad); err == nil || err.Error() != says || added != nil {
 			t.Errorf("%v, want %s", err, says)
@@ -300,11 +300,11 @@ func TestTheLatestCallsAreRecorded(t *testing.T) {
 		t.Fatalf("recorded: %+v", calls)
 	}
 	now := f.Clock().Now()
-	want := fake.Call{Seq: 1, Time: now, Listener: "http", Method: "POST", Route: routeCount, RequestID: got.header.Get("X-Request-Id")}
+	want := fake.Call{Seq: 1, Time: now, Listener: "http", Method: "POST", Route: routeCount, RequestID: got.header.Get("X-Request-Id"), Ran: true, Committed: true, Sent: fake.SentAnswer}
 	if calls[0] != want {
 		t.Errorf("%+v, want %+v", calls[0], want)
 	}
-	want = fake.Call{Seq: 2, Time: now, Listener: "grpc", Method: "POST", Route: routeGRPC, RequestID: calls[1].RequestID, Injected: true, Code: 1002, Status: 503}
+	want = fake.Call{Seq: 2, Time: now, Listener: "grpc", Method: "POST", Route: routeGRPC, RequestID: calls[1].RequestID, Sent: fake.SentFailure, Fault: "next call: fail with code 1002", Injected: true, Code: 1002, Status: 503}
 	if calls[1] != want || calls[1].RequestID == "" {
 		t.Errorf("%+v, want %+v", calls[1], want)
 	}

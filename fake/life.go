@@ -64,7 +64,7 @@ func (f *Fake) end(politeness time.Duration) error {
 	if l == nil {
 		return nil
 	}
-	f.life = nil
+	f.life, f.past = nil, l
 	close(l.ended)
 	f.faults.clear()
 	stopped := make(chan error, 1)
@@ -80,6 +80,7 @@ func (f *Fake) end(politeness time.Duration) error {
 		err = fmt.Errorf("%s: the service did not stop within %v", f.name, stopLimit)
 	}
 	l.clock.end()
+	f.cover.count(l.instance.Service().FailureCounts())
 	return err
 }
 

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis/acl"
+	"github.com/seed-754044b3/roadworthy/fake/internal/wire"
 )
 
 // ports are the sockets of a fake. They outlive the lives of its service, so that addresses
@@ -19,14 +24,48 @@ import (
 type ports struct {
 	wanted map[string]int // port numbers by listener
 
+	door func(*lease, *wire.Conn) bool // asked of each connection; false: it is not for the service, or not yet
+
 	mu     sync.Mutex
 	byName map[string]*port
-	conns  map[*conn]struct{} // as many as the service's own limits let it accept
+	conns  map[*wire.Conn]struct{} // as many as the service's own limits let it accept
+	peers  map[peer]*wire.Conn     // the same, by their other ends
 	closed bool
 }
 
+// peer is the other end of a connection to a listener.
+type peer struct {
+	listener string
+	addr     netip.AddrPort
+}
+
 func newPorts(wanted map[string]int) *ports {
-	return &ports{wanted: maps.Clone(wanted), byName: map[string]*port{}, conns: map[*conn]struct{}{}}
+	return &ports{wanted: maps.Clone(wanted), byName: map[string]*port{}, conns: map[*wire.Conn]struct{}{}, peers: map[peer]*wire.Conn{}}
+}
+
+// conn is the connection that a call has come by, nil when that is not known.
+func (p *ports) conn(listener string, addr netip.AddrPort) *wire.Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peers[peer{listener, addr}]
+}
+
+// open takes a connection in that was accepted.
+func (p *ports) open(listener string, inner net.Conn) *wire.Conn {
+	end := peer{listener, acl.AddrPort(inner.RemoteAddr())}
+	var c *wire.Conn
+	c = wire.New(inner, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, c)
+		if p.peers[end] == c { // another connection may have come from there since
+			delete(p.peers, end)
+		}
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[c], p.peers[end] = struct{}{}, c
+	return c
 }
 
 // check refuses numbers that no port has.
@@ -54,7 +93,7 @@ func (p *ports) listen(ctx context.Context, name, _, _ string) (net.Listener, er
 		if err != nil {
 			return nil, fmt.Errorf("port %d on loopback: %w", p.wanted[name], err)
 		}
-		s = &port{TCPListener: l.(*net.TCPListener)}
+		s = &port{TCPListener: l.(*net.TCPListener), name: name}
 		p.byName[name] = s
 	}
 	return s.lend(p)
@@ -120,6 +159,7 @@ func (p *ports) close() {
 // port is one socket.
 type port struct {
 	*net.TCPListener
+	name string
 
 	accepting sync.Mutex // held during Accept; guards held
 	held      net.Conn   // accepted when it was too late for one lease, for the next one
@@ -177,6 +217,10 @@ type lease struct {
 	paused atomic.Bool
 	once   sync.Once
 	closed chan struct{}
+
+	lateMu sync.Mutex
+	late   []*wire.Conn // delivered and not yet accepted, at most maxKept
+	over   bool         // nothing is accepted any more
 }
 
 // errPaused is told to nobody: Accept waits in its place.
@@ -197,22 +241,71 @@ func (l *lease) accept() (net.Conn, error) {
 	s := l.port
 	s.accepting.Lock()
 	defer s.accepting.Unlock()
-	inner, err := s.held, error(nil)
-	if s.held = nil; inner == nil && !l.paused.Load() {
-		inner, err = s.Accept()
+	for {
+		inner, err := s.held, error(nil)
+		if s.held = nil; inner == nil && !l.paused.Load() {
+			inner, err = s.Accept()
+		}
+		if l.paused.Load() {
+			s.held = inner
+			return nil, errPaused
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// Somebody has woken it: what was late is there, or it is paused by now. A look at both
+			// comes after the deadline is lifted, so that who sets it again is not missed.
+			if err := s.SetDeadline(time.Time{}); err != nil {
+				return nil, err
+			}
+			if c := l.takeLate(); c != nil {
+				return c, nil
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c := l.ports.open(s.name, inner); l.ports.door(l, c) {
+			return c, nil
+		}
 	}
-	if l.paused.Load() {
-		s.held = inner
-		return nil, errPaused
+}
+
+// deliver has a connection accepted that was kept back until now. One that comes after the end of
+// the lease is closed.
+func (l *lease) deliver(c *wire.Conn) {
+	l.lateMu.Lock()
+	defer l.lateMu.Unlock()
+	if l.over {
+		_ = c.Close()
+		return
 	}
-	if err != nil {
-		return nil, err
+	l.late = append(l.late, c)
+	_ = l.port.SetDeadline(time.Unix(1, 0)) // wakes Accept
+}
+
+// takeLate is the next connection that was delivered, nil if there is none.
+func (l *lease) takeLate() *wire.Conn {
+	l.lateMu.Lock()
+	defer l.lateMu.Unlock()
+	if len(l.late) == 0 {
+		return nil
 	}
-	c := &conn{Conn: inner, ports: l.ports}
-	l.ports.mu.Lock()
-	defer l.ports.mu.Unlock()
-	l.ports.conns[c] = struct{}{}
-	return c, nil
+	c := l.late[0]
+	if l.late = l.late[1:]; len(l.late) > 0 {
+		_ = l.port.SetDeadline(time.Unix(1, 0))
+	}
+	return c
+}
+
+// finish closes what was delivered too late.
+func (l *lease) finish() {
+	l.lateMu.Lock()
+	defer l.lateMu.Unlock()
+	l.over = true
+	for _, c := range l.late {
+		_ = c.Close()
+	}
+	l.late = nil
 }
 
 // Close implements net.Listener. When it returns no Accept of this lease is under way, which
@@ -221,23 +314,10 @@ func (l *lease) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
 		l.port.pause(l)
+		l.finish()
 	})
 	return nil
 }
 
 // Addr implements net.Listener.
 func (l *lease) Addr() net.Addr { return l.port.Addr() }
-
-// conn is a connection that ports knows until it is closed.
-type conn struct {
-	net.Conn
-	ports *ports
-}
-
-// Close implements net.Conn.
-func (c *conn) Close() error {
-	c.ports.mu.Lock()
-	delete(c.ports.conns, c)
-	c.ports.mu.Unlock()
-	return c.Conn.Close()
-}

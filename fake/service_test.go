@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
@@ -43,6 +44,8 @@ var spec = chassis.Spec[config]{
 
 const (
 	routeCount = "POST /count/{name}"
+	routeVisit = "GET /visit"
+	visitSize  = 4000 // bytes
 	routeGRPC  = "/tally.v1.Tally/Count"
 	routeWatch = "/tally.v1.Tally/Watch"
 )
@@ -58,6 +61,22 @@ func setup(ctx context.Context, s *chassis.Service, cfg config) error {
 		fmt.Fprintln(w, count.Add(1))
 		return nil
 	})
+	r.Tenant(func(r *http.Request) string { return r.Header.Get("X-Tenant") })
+	r.Handle(routeVisit, func(w http.ResponseWriter, r *http.Request) error {
+		count.Add(1)
+		_, err := fmt.Fprint(w, strings.Repeat("x", visitSize))
+		return err
+	})
+	r.Handle("POST /echo", func(w http.ResponseWriter, r *http.Request) error {
+		count.Add(1)
+		_, err := io.Copy(w, r.Body)
+		return err
+	})
+	r.Handle("GET /total", func(w http.ResponseWriter, r *http.Request) error {
+		fmt.Fprint(w, count.Load())
+		return nil
+	})
+	r.Handle("GET /panic", func(w http.ResponseWriter, r *http.Request) error { panic("so it goes") })
 	r.Handle("GET /fail/{code}", func(w http.ResponseWriter, r *http.Request) error {
 		number, _ := strconv.Atoi(r.PathValue("code"))
 		code, ok := codes.Lookup(number)
@@ -104,7 +123,10 @@ func setup(ctx context.Context, s *chassis.Service, cfg config) error {
 	}
 	err := grpcserver.Serve(s, "grpc", cfg.GRPC, func(r grpc.ServiceRegistrar) {
 		r.RegisterService(&tallyService, &count)
-	})
+	}, grpcserver.Tenant(func(ctx context.Context) string {
+		tenants := metadata.ValueFromIncomingContext(ctx, "x-tenant")
+		return strings.Join(tenants, ",")
+	}))
 	if err != nil {
 		return err
 	}
@@ -215,4 +237,9 @@ func (j *judge) end() {
 		j.cleanups[i]()
 	}
 	j.cleanups = nil
+}
+
+// invoke counts over gRPC and tells only whether it could.
+func invoke(ctx context.Context, conn *grpc.ClientConn) error {
+	return conn.Invoke(ctx, routeGRPC, wrapperspb.String("x"), new(wrapperspb.Int64Value))
 }

@@ -335,7 +335,7 @@ func TestAnErrorWhoseMethodsPanicIsAnsweredLikeAnyOther(t *testing.T) {
 func TestMethodsThatNobodyHasAreUnimplementedAndShareOneSeries(t *testing.T) {
 	asked := 0
 	h := start(t, options{world: func(w *chassis.World) {
-		w.Intercept = func(context.Context, chassis.Call) error { asked++; return nil }
+		w.Intercept = func(context.Context, *chassis.Call) error { asked++; return nil }
 	}}, back())
 	for _, method := range []string{"/test.Echo/Shout", "/nobody.Knows/This", "/nobody.Knows/That"} {
 		err := h.conn.Invoke(t.Context(), method, wrapperspb.String(""), &wrapperspb.StringValue{})
@@ -401,9 +401,9 @@ func TestUnaryCallsWithoutADeadlineGetOne(t *testing.T) {
 }
 
 func TestTheWorldAnswersInTheMethodsPlace(t *testing.T) {
-	var calls []chassis.Call
+	var calls []*chassis.Call
 	h := start(t, options{world: func(w *chassis.World) {
-		w.Intercept = func(ctx context.Context, c chassis.Call) error {
+		w.Intercept = func(ctx context.Context, c *chassis.Call) error {
 			calls = append(calls, c)
 			if request.ID(ctx) == "" {
 				t.Error("the world is asked without the call's context")
@@ -422,9 +422,63 @@ func TestTheWorldAnswersInTheMethodsPlace(t *testing.T) {
 			t.Errorf("%v, want code %d", err, code)
 		}
 	}
-	if want := (chassis.Call{Listener: "grpc", Method: "POST", Route: say}); len(calls) != 3 || calls[0] != want {
-		t.Errorf("asked about %v", calls)
+	if len(calls) != 3 {
+		t.Fatalf("asked about %d calls", len(calls))
 	}
+	if c := calls[0]; c.Listener != "grpc" || c.Method != "POST" || c.Route != say || c.Stream || c.Message == nil || !c.Peer.Addr().IsLoopback() {
+		t.Errorf("asked about %+v", c)
+	}
+	if c := calls[1]; c.Route != count || !c.Stream || c.Message != nil || c.Request != nil || c.Header("Content-Type") != "application/grpc" || c.Header("X-Nothing") != "" {
+		t.Errorf("asked about %+v", c)
+	}
+}
+
+func TestTheWorldHearsHowMethodsEndAndAnswersInTheirPlace(t *testing.T) {
+	heard := make(chan error, 8)
+	answer := func(err error) error { return err }
+	h := start(t, options{world: func(w *chassis.World) {
+		w.Intercept = func(_ context.Context, c *chassis.Call) error {
+			c.After = func(err error) error { heard <- err; return answer(err) }
+			return nil
+		}
+	}}, &echo{
+		say: func(_ context.Context, s string) (string, error) {
+			if s == "panic" {
+				panic("so it goes")
+			}
+			return s, nil
+		},
+		count: func(s string, send func(string) error, _ context.Context) error {
+			if s == "panic" {
+				panic("so it goes")
+			}
+			return errors.Join(send(s), errFull.New())
+		},
+	})
+	if got, err := h.say(t.Context(), "one"); got != "one" || err != nil || <-heard != nil {
+		t.Errorf("a method that succeeds: %q, %v", got, err)
+	}
+	stream := h.stream(t.Context(), count, "two")
+	first, err := next(stream)
+	_, end := next(stream)
+	if f, _ := grpcclient.FailureOf(end); first != "two" || err != nil || f.Code != errFull.Number() || !errors.Is(<-heard, errFull) {
+		t.Errorf("a stream that fails: %q, %v, %v", first, err, end)
+	}
+	_, err = h.say(t.Context(), "panic")
+	_, end = next(h.stream(t.Context(), count, "panic"))
+	if f, g := failureOf(err), failureOf(end); f != 1 || g != 1 || <-heard == nil || <-heard == nil {
+		t.Errorf("methods that panic: %v, %v", err, end)
+	}
+	answer = func(error) error { return errFull.New() }
+	_, err = h.say(t.Context(), "three")
+	if failureOf(err) != errFull.Number() || <-heard != nil {
+		t.Errorf("an answer in the method's place: %v", err)
+	}
+}
+
+func failureOf(err error) int {
+	f, _ := grpcclient.FailureOf(err)
+	return f.Code
 }
 
 func TestCallsHaveIDsAndTraces(t *testing.T) {
@@ -641,7 +695,7 @@ func TestAnswersOfAllSizesAndKindsArrive(t *testing.T) {
 func TestTheWorldIsAskedWithTheDeadlineOfTheMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, options{pipes: true, world: func(w *chassis.World) {
-			w.Intercept = func(ctx context.Context, _ chassis.Call) error { <-ctx.Done(); return ctx.Err() }
+			w.Intercept = func(ctx context.Context, _ *chassis.Call) error { <-ctx.Done(); return ctx.Err() }
 		}}, back())
 		begin := time.Now()
 		_, err := h.say(context.Background(), "")

@@ -74,6 +74,8 @@ type call struct {
 	place     *place
 	admission queue.Admission // the zero Admission: it has not passed a queue
 
+	after func(error) error // the interceptor's, nil if it does not want to hear
+
 	recv func(any) error // reads the message
 	in   envelope
 	read func(any) error // is receive, made once
@@ -151,12 +153,31 @@ func (cl *call) header(set func(metadata.MD) error) {
 
 const idKey = "x-request-id"
 
-// intercept asks the world whether the method may run.
-func (cl *call) intercept() error {
-	if cl.Route == "" {
+// intercept asks the world whether the method may run; message is the request of a unary one.
+func (cl *call) intercept(message any) error {
+	if cl.Route == "" || !cl.chain.service.Intercepts() {
 		return nil
 	}
-	return cl.chain.service.Intercept(cl.scope, chassis.Call{Listener: cl.Listener, Method: "POST", Route: cl.Route})
+	asked := &chassis.Call{
+		Listener: cl.Listener, Method: "POST", Route: cl.Route, Tenant: cl.tenant(), Peer: cl.Peer, Stream: message == nil,
+		Header: func(name string) string { return cl.first(strings.ToLower(name)) }, Message: message,
+	}
+	err := cl.chain.service.Intercept(cl.scope, asked)
+	if err == nil {
+		cl.after = asked.After
+	}
+	return err
+}
+
+// afterwards tells the interceptor, if it wants to hear, that the method has ended, and returns
+// what is to be answered.
+func (cl *call) afterwards(err error) error {
+	after := cl.after
+	if after == nil {
+		return err
+	}
+	cl.after = nil
+	return after(err)
 }
 
 // end logs and counts the call and returns the error its caller sees. Health probes have no
@@ -323,10 +344,12 @@ func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryS
 	defer func() {
 		if !returned {
 			err = errPanicked // until recovered says how
+			_ = cl.afterwards(err)
 		}
 		cl.leave(err)
 	}()
-	if resp, err = next(srv, cl.scope, cl.read, interceptor); err == nil {
+	resp, err = next(srv, cl.scope, cl.read, interceptor)
+	if err = cl.afterwards(err); err == nil {
 		resp, err = cl.seal(resp)
 	}
 	returned = true
@@ -367,14 +390,22 @@ func (cl *call) handleStream(srv any, ss grpc.ServerStream, handler grpc.StreamH
 	if err := cl.admit(); err != nil {
 		return err
 	}
-	if err := cl.intercept(); err != nil {
+	if err := cl.intercept(nil); err != nil {
 		return err
 	}
 	if cl.Route != "" {
 		rec := cl.record(cl.Route)
 		cl.chain.service.LogStart(&rec)
 	}
-	return handler(srv, &serverStream{ss, cl})
+	returned := false
+	defer func() {
+		if !returned {
+			_ = cl.afterwards(errPanicked)
+		}
+	}()
+	err = handler(srv, &serverStream{ss, cl})
+	returned = true
+	return cl.afterwards(err)
 }
 
 // recovered, when deferred, makes a failure of a panic.

@@ -100,7 +100,7 @@ func (cl *call) receive(m any) error {
 	if _, ok := cl.Parent.Deadline(); !ok && cl.chain.timeout > 0 {
 		cl.Bound(cl.chain.timeout)
 	}
-	return cl.intercept()
+	return cl.intercept(m)
 }
 
 // seal writes the answer of a unary method. What is no message is left to grpc-go.

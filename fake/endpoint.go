@@ -1,0 +1,326 @@
+package fake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/chassis"
+	"github.com/seed-754044b3/roadworthy/chassis/failure"
+)
+
+const (
+	// maxAdvance bounds one step of the clock, in seconds: about a century.
+	maxAdvance = 100 * 366 * 24 * 3600
+	// controlWait is how long a request waits for something that does not say, maxControlWait the
+	// most that one may say.
+	controlWait    = 5 * time.Second
+	maxControlWait = time.Minute
+)
+
+// endpoint is one thing that the control plane does.
+type endpoint struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	Body   string `json:"body,omitempty" doc:"an example"`
+	Doc    string `json:"doc"`
+
+	in, out any // values of the types of the body, nil for none, and of the answer
+	do      func(*Fake, *asked) (any, error)
+	lax     bool // there need not be a body
+}
+
+// endpoints are all there is, in the order in which they are shown.
+func endpoints() []endpoint {
+	return []endpoint{
+		{"GET", "/{$}", "", "what this is and what it can do", nil, indexDocument{}, (*Fake).controlIndex, false},
+		{"GET", "/openapi.json", "", "all of it for machines, as OpenAPI 3.1", nil, map[string]any{}, (*Fake).controlOpenAPI, false},
+		{"GET", "/faults", "", "the faults that are installed and how many calls each has struck", nil, faultsDocument{}, (*Fake).controlFaults, false},
+		{"POST", "/faults",
+			`{"code":1042} or {"status":503}, {"latency":"150ms"}, {"action":"rst"}; optional: "phase":"after-commit", "count":2 (calls; 0 is every one), "listener":"grpc", "method":"POST", "route":"/pkg.Service/Method" or "GET /path/{id}", "retry_after":"2s", …`,
+			"add a fault", ruleDocument{}, faultDocument{}, (*Fake).controlFail, false},
+		{"PUT", "/faults", `{"faults":[{"code":1042,"nth":3},{"action":"hold"}]}`,
+			"put these faults in the place of all there are, in one moment", rulesDocument{}, faultsDocument{}, (*Fake).controlReplace, false},
+		{"DELETE", "/faults", "", "remove all faults", nil, faultsDocument{}, (*Fake).controlClear, false},
+		{"GET", "/faults/{id}", "", "one fault", nil, faultDocument{}, (*Fake).controlFault, false},
+		{"DELETE", "/faults/{id}", "", "remove one fault; what it holds goes on", nil, faultDocument{}, (*Fake).controlRemove, false},
+		{"POST", "/faults/{id}/wait", `{"held":2,"timeout":"5s"}`,
+			"wait until a fault with action hold or half-open holds so many calls; 409 when it does not in time", waitDocument{}, faultDocument{}, (*Fake).controlWaitHeld, false},
+		{"POST", "/faults/{id}/release", `{"count":1}`,
+			"have calls go on that a fault holds, those first that it has held for the longest; count 0 is all", releaseDocument{}, faultDocument{}, (*Fake).controlRelease, true},
+		{"GET", "/calls", "", "the latest calls in the order of their arrival, and what became of them", nil, callsDocument{}, (*Fake).controlCalls, false},
+		{"GET", "/calls/duplicates", "", "those of them that repeat one which was done and whose answer was lost", nil, callsDocument{}, (*Fake).controlDuplicates, false},
+		{"POST", "/quiescent", `{"timeout":"5s"}`,
+			"wait until no call is under way and the service's queues are empty; 409 when that is not in time", timeoutDocument{}, quiescentDocument{}, (*Fake).controlQuiescent, true},
+		{"GET", "/coverage", "", "which failure codes and methods clients have met since the fake was started", nil, coverageDocument{}, (*Fake).controlCoverage, false},
+		{"GET", "/fidelity", "", "in what the fake differs from production", nil, fidelityDocument{}, (*Fake).controlFidelity, false},
+		{"GET", "/clock", "", "the time the service lives in", nil, clockDocument{}, (*Fake).controlClock, false},
+		{"POST", "/clock/advance", `{"seconds":30}`, "move that time forward; answered when every timer due has run", advanceDocument{}, clockDocument{}, (*Fake).controlAdvance, false},
+		{"POST", "/reset", "", "start anew, empty, at the same addresses, without faults", nil, resetDocument{}, (*Fake).controlReset, false},
+	}
+}
+
+// shownEndpoints are the endpoints with their paths as callers write them.
+func shownEndpoints() []endpoint {
+	shown := endpoints()
+	for i := range shown {
+		shown[i].Path = strings.TrimSuffix(shown[i].Path, "{$}")
+	}
+	return shown
+}
+
+type (
+	indexDocument struct {
+		Service   string                        `json:"service"`
+		Seed      uint64                        `json:"seed" doc:"repeats what chance decides in faults"`
+		Listeners []chassis.ListenerDescription `json:"listeners"`
+		Endpoints []endpoint                    `json:"endpoints"`
+		Failures  []failure.Description         `json:"failures"`
+	}
+	rulesDocument struct {
+		Faults []ruleDocument `json:"faults"`
+	}
+	faultsDocument struct {
+		Faults []faultDocument `json:"faults"`
+	}
+	waitDocument struct {
+		Held    int      `json:"held" doc:"how many"`
+		Timeout duration `json:"timeout,omitzero" doc:"5s if it is left out, 1m at most"`
+	}
+	releaseDocument struct {
+		Count int `json:"count,omitempty" doc:"how many; 0 is all"`
+	}
+	callsDocument struct {
+		Calls []Call `json:"calls"`
+	}
+	timeoutDocument struct {
+		Timeout duration `json:"timeout,omitzero" doc:"5s if it is left out, 1m at most"`
+	}
+	quiescentDocument struct {
+		Quiescent bool `json:"quiescent"`
+	}
+	coverageDocument struct {
+		Text string `json:"text" doc:"the coverage in a sentence"`
+		Coverage
+	}
+	fidelityDocument struct {
+		Differences []Difference `json:"differences"`
+	}
+	clockDocument struct {
+		Now     time.Time `json:"now"`
+		Virtual bool      `json:"virtual" doc:"it stands still until it is advanced"`
+	}
+	advanceDocument struct {
+		Seconds *float64 `json:"seconds" doc:"how far, 0 or more"`
+	}
+	resetDocument struct {
+		Reset bool `json:"reset"`
+	}
+)
+
+func (f *Fake) controlIndex(*asked) (any, error) {
+	d := f.Description()
+	return indexDocument{f.name, f.seed, d.Listeners, shownEndpoints(), d.Failures}, nil
+}
+
+func (f *Fake) controlOpenAPI(*asked) (any, error) { return openAPI(f.name), nil }
+
+func (f *Fake) controlFaults(*asked) (any, error) { return documentsOf(f.Faults()), nil }
+
+func documentsOf(faults []*Fault) faultsDocument {
+	documents := []faultDocument{}
+	for _, fault := range faults {
+		documents = append(documents, documentOf(fault))
+	}
+	return faultsDocument{documents}
+}
+
+func (f *Fake) controlFail(a *asked) (any, error) {
+	var document ruleDocument
+	if err := decode(a.body, &document); err != nil {
+		return nil, err
+	}
+	rule, err := document.rule()
+	if err != nil {
+		return nil, err
+	}
+	added, err := f.Install(rule)
+	if err != nil {
+		return nil, err
+	}
+	return documentOf(added[0]), nil
+}
+
+func (f *Fake) controlReplace(a *asked) (any, error) {
+	var document rulesDocument
+	if err := decode(a.body, &document); err != nil {
+		return nil, err
+	}
+	if document.Faults == nil {
+		return nil, errors.New("faults: want a list, which may be empty")
+	}
+	rules := make([]Rule, len(document.Faults))
+	for i := range document.Faults {
+		rule, err := document.Faults[i].rule()
+		if err != nil {
+			return nil, fmt.Errorf("fault %d: %w", i+1, err)
+		}
+		rules[i] = rule
+	}
+	added, err := f.Replace(rules...)
+	if err != nil {
+		return nil, err
+	}
+	return documentsOf(added), nil
+}
+
+func (f *Fake) controlClear(a *asked) (any, error) {
+	f.Clear()
+	return f.controlFaults(a)
+}
+
+// fault is the one that a path names.
+func (f *Fake) fault(a *asked) (*Fault, error) {
+	id, err := strconv.Atoi(a.id)
+	if fault := f.faults.find(id); fault != nil && err == nil {
+		return fault, nil
+	}
+	return nil, &refusal{http.StatusNotFound, fmt.Errorf("there is no fault %.20q: GET /faults lists those that are installed", a.id)}
+}
+
+func (f *Fake) controlFault(a *asked) (any, error) {
+	fault, err := f.fault(a)
+	if err != nil {
+		return nil, err
+	}
+	return documentOf(fault), nil
+}
+
+func (f *Fake) controlRemove(a *asked) (any, error) {
+	fault, err := f.fault(a)
+	if err != nil {
+		return nil, err
+	}
+	fault.Remove()
+	return documentOf(fault), nil
+}
+
+// within is ctx with the time-out that a request asks for.
+func (d duration) within(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	limit := time.Duration(d)
+	if limit == 0 {
+		limit = controlWait
+	}
+	if limit < 0 || limit > maxControlWait {
+		return nil, nil, fmt.Errorf("timeout %v: want more than 0 and %v at most", limit, maxControlWait)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	return ctx, cancel, nil
+}
+
+func (f *Fake) controlWaitHeld(a *asked) (any, error) {
+	var wanted waitDocument
+	if err := decode(a.body, &wanted); err != nil {
+		return nil, err
+	}
+	fault, err := f.fault(a)
+	if err != nil {
+		return nil, err
+	}
+	if wanted.Held < 1 {
+		return nil, fmt.Errorf("held: want 1 or more, got %d", wanted.Held)
+	}
+	ctx, cancel, err := wanted.Timeout.within(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := fault.WaitHeld(ctx, wanted.Held); err != nil {
+		return nil, &refusal{http.StatusConflict, err}
+	}
+	return documentOf(fault), nil
+}
+
+func (f *Fake) controlRelease(a *asked) (any, error) {
+	var wanted releaseDocument
+	if err := decodeSome(a.body, &wanted); err != nil {
+		return nil, err
+	}
+	fault, err := f.fault(a)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case wanted.Count < 0:
+		return nil, fmt.Errorf("count: want 1 or more, or 0 for all, got %d", wanted.Count)
+	case wanted.Count == 0:
+		fault.Release()
+	default:
+		fault.ReleaseNext(wanted.Count)
+	}
+	return documentOf(fault), nil
+}
+
+func (f *Fake) controlCalls(*asked) (any, error) { return callsDocument{f.Calls()}, nil }
+
+func (f *Fake) controlDuplicates(*asked) (any, error) { return callsDocument{f.Duplicates()}, nil }
+
+func (f *Fake) controlQuiescent(a *asked) (any, error) {
+	var wanted timeoutDocument
+	if err := decodeSome(a.body, &wanted); err != nil {
+		return nil, err
+	}
+	ctx, cancel, err := wanted.Timeout.within(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := f.WaitQuiescent(ctx); err != nil {
+		return nil, &refusal{http.StatusConflict, err}
+	}
+	return quiescentDocument{true}, nil
+}
+
+func (f *Fake) controlCoverage(*asked) (any, error) {
+	c := f.Coverage()
+	return coverageDocument{c.String(), c}, nil
+}
+
+func (f *Fake) controlFidelity(*asked) (any, error) {
+	differences, err := f.Fidelity()
+	if err != nil {
+		return nil, &refusal{http.StatusInternalServerError, err}
+	}
+	return fidelityDocument{differences}, nil
+}
+
+func (f *Fake) controlClock(*asked) (any, error) {
+	return clockDocument{f.clock.Now().UTC(), f.virtual != nil}, nil
+}
+
+func (f *Fake) controlAdvance(a *asked) (any, error) {
+	var wanted advanceDocument
+	if err := decode(a.body, &wanted); err != nil {
+		return nil, err
+	}
+	if wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxAdvance {
+		return nil, fmt.Errorf("seconds: want a number from 0 to %d", maxAdvance)
+	}
+	if f.virtual == nil {
+		return nil, &refusal{http.StatusConflict, errRealTime}
+	}
+	f.virtual.Advance(time.Duration(math.Round(*wanted.Seconds * float64(time.Second))))
+	return f.controlClock(a)
+}
+
+func (f *Fake) controlReset(*asked) (any, error) {
+	if err := f.Reset(); err != nil {
+		return nil, &refusal{http.StatusInternalServerError, err}
+	}
+	return resetDocument{true}, nil
+}
