@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math/rand/v2"
 
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
@@ -44,4 +45,42 @@ func Example() {
 	// - failure 1002 "a jar holds 10 biscuits"
 	// + success: 11 biscuits are left
 	// + filled {"Kind":"filled","Count":2}
+}
+
+// A hunt tries commands that nobody thought of, and leaves out of what breaks a rule all that is not
+// needed for it.
+func ExampleSuite_Hunt() {
+	var host journal.Local
+	defer host.Close(context.Background())
+	tap := scenario.NewTap(sqlite.Engine)
+	j, err := journal.Open(context.Background(), &host, "mem:", tap.Engine())
+	if err != nil {
+		log.Fatal(err)
+	}
+	careless := &jars{journal: j, clock: clock.Real(), careless: true}
+	system := &scenario.System[order, left]{Name: "the careless jars", Tap: tap, Do: careless.do}
+
+	err = suite().Hunt(context.Background(), system, scenario.Hunt[fact, order, left]{
+		Seed: 1, Sequences: 100, Length: 40,
+		Given: []scenario.History[fact]{{Events: []fact{bought()}}},
+		Next: func(r *rand.Rand) order {
+			if r.IntN(2) == 0 {
+				return order{Do: "fill", Count: 1 + r.IntN(9)}
+			}
+			return order{Do: "take", By: "ann"}
+		},
+		Rule: func(t scenario.Trace[fact, order, left]) error {
+			if n := t.Steps[len(t.Steps)-1].Result.Answer; n > 10 {
+				return fmt.Errorf("%d biscuits are in a jar for 10", n)
+			}
+			return nil
+		},
+	})
+	fmt.Println(err)
+	// Output:
+	// the careless jars: seed 1, sequence 1 of 40 commands, made shorter to 2:
+	// given  a jar was bought
+	// when   somebody puts 8 biscuits in: 8 biscuits are left; 8 biscuits were put in
+	// then   somebody puts 8 biscuits in: 16 biscuits are left; 8 biscuits were put in
+	// broken: 16 biscuits are in a jar for 10
 }
