@@ -86,31 +86,38 @@ func (c *BotConfig) Validate() error {
 }
 
 // Spec is the game service. It does not change.
-var Spec = chassis.Spec[Config]{
-	Name: "game",
-	Doc:  "games of Connect Four for people and bots",
-	Defaults: Config{
-		HTTP: chassis.HTTPConfig{Addr: "127.0.0.1:8080"},
-		// A front that farms out to this service has all its watchers on one connection.
-		GRPC:    grpcserver.Config{Addr: "127.0.0.1:9090", MaxStreams: 1000},
-		Journal: "file:games.db",
-	},
-	Failures: arena.Failures,
-	Setup:    setup,
-	Commands: []chassis.Command[Config]{{
-		Name: "backup", Args: "FILE", Doc: "copy the journal to a new file, also while the service runs",
-		Run: backup,
-	}},
+var Spec = On(sqlite.Engine, jetstream.Engine)
+
+// On is the game service with journals of other engines, such as one that a test has a hand in.
+func On(engines ...journal.Engine) chassis.Spec[Config] {
+	return chassis.Spec[Config]{
+		Name: "game",
+		Doc:  "games of Connect Four for people and bots",
+		Defaults: Config{
+			HTTP: chassis.HTTPConfig{Addr: "127.0.0.1:8080"},
+			// A front that farms out to this service has all its watchers on one connection.
+			GRPC:    grpcserver.Config{Addr: "127.0.0.1:9090", MaxStreams: 1000},
+			Journal: "file:games.db",
+		},
+		Failures: arena.Failures,
+		Setup: func(ctx context.Context, s *chassis.Service, cfg Config) error {
+			return setup(ctx, s, cfg, engines)
+		},
+		Commands: []chassis.Command[Config]{{
+			Name: "backup", Args: "FILE", Doc: "copy the journal to a new file, also while the service runs",
+			Run: backup,
+		}},
+	}
 }
 
 //go:embed gamev1/game.swagger.json
 var openAPI []byte
 
-func setup(ctx context.Context, s *chassis.Service, cfg Config) error {
+func setup(ctx context.Context, s *chassis.Service, cfg Config, engines []journal.Engine) error {
 	if err := sentry.Use(s, cfg.Sentry); err != nil {
 		return err
 	}
-	events, err := journal.Open(ctx, s, cfg.Journal, sqlite.Engine, jetstream.Engine)
+	events, err := journal.Open(ctx, s, cfg.Journal, engines...)
 	if err != nil {
 		return err
 	}

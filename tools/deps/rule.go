@@ -49,6 +49,7 @@ var Floors = []Floor{
 	{"chassis/grpcserver", 4},
 	{"chassis/grpcclient", 4},
 	{"chassis/gateway", 4},
+	{"chassis/journal/scenario/wire", 4},
 
 	{"fake", 5},
 }
@@ -57,7 +58,7 @@ var Floors = []Floor{
 var Reservations = []Reservation{
 	{
 		Module: "google.golang.org/grpc",
-		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "chassis/gateway", "fake"},
+		For:    []string{"chassis/grpcserver", "chassis/grpcclient", "chassis/gateway", "chassis/journal/scenario/wire", "fake"},
 		Why:    "it alone brings a hundred packages into services that serve no gRPC",
 	},
 	{
@@ -67,7 +68,7 @@ var Reservations = []Reservation{
 	},
 	{
 		Module: "github.com/grpc-ecosystem/go-grpc-middleware/v2",
-		For:    []string{"chassis/grpcclient", "fake"},
+		For:    []string{"chassis/grpcclient", "chassis/journal/scenario/wire", "fake"},
 		Why:    "its retries know no budget, and only who calls gRPC services needs them: use chassis/grpcclient",
 	},
 	{

@@ -96,6 +96,19 @@ func (k key) token(game string, side rules.Side) string {
 	return k.derive(20, "seat", game, side.String())
 }
 
+// Token is what proves a seat in a game of a journal that an arena was opened on. It is for tests that
+// put games into a journal by their events.
+func Token(ctx context.Context, j journal.Journal, game string, side rules.Side) (string, error) {
+	k, err := findKey(ctx, j)
+	if err == nil && k == nil {
+		err = errors.New("the journal has no key: no arena was opened on it")
+	}
+	if err != nil {
+		return "", err
+	}
+	return k.token(game, side), nil
+}
+
 // seat is the side that a token is for.
 func (a *Arena) seat(g *record.Game, token string) (rules.Side, error) {
 	if token == "" {
