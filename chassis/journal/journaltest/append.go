@@ -256,11 +256,16 @@ func checkReusedIDs(p *probe) {
 	}
 }
 
-func checkNames(p *probe) {
-	names := []string{
+// oddNames are good names, of streams and of whatever follows their rule, that are easily mixed up.
+func oddNames() []string {
+	return []string{
 		"a", "A", " a", "a ", "a b", "a/b", "a.b", "a.*", "a>", "*", "%", "a_b", "?", "#", "'", `"`, `\`, "-", "--",
 		"null", "0", "é", "e\u0301", "ﬁ", "日本", "🂡", "\u202e", strings.Repeat("x", journal.MaxStreamBytes),
 	}
+}
+
+func checkNames(p *probe) {
+	names := oddNames()
 	for _, name := range names {
 		p.must(name, journal.NoStream, identified("same", name))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -173,6 +174,13 @@ var breaches = map[string]breach{
 			}}
 		}}
 	}, []string{"a checkpoint moves only from where it is", "of many that move a checkpoint each step has one winner"}},
+	"folds case in names of checkpoints": {func(inner journal.Journal) journal.Journal {
+		return liar{Journal: inner, checkpoints: func(c journal.Checkpoints) journal.Checkpoints {
+			return mover{c, func(c journal.Checkpoints, ctx context.Context, name string, fence journal.Fence, from, to journal.Position) error {
+				return c.Move(ctx, strings.ToLower(name), fence, from, to)
+			}}
+		}}
+	}, []string{"checkpoints and leases are told apart by their exact names"}},
 	"knows no fences": {func(inner journal.Journal) journal.Journal {
 		return liar{Journal: inner, checkpoints: func(c journal.Checkpoints) journal.Checkpoints {
 			return mover{c, func(c journal.Checkpoints, ctx context.Context, name string, _ journal.Fence, from, to journal.Position) error {

@@ -14,6 +14,11 @@ var checkpointRules = []rule{
 		check:   checkCheckpoint,
 	},
 	{
+		promise: "checkpoints and leases are told apart by their exact names",
+		why:     "names that look alike to people are different readers",
+		check:   checkKeptNames,
+	},
+	{
 		promise: "a stale fence moves no checkpoint",
 		why:     "a reader that was replaced while it stood still does not know",
 		check:   checkFence,
@@ -74,6 +79,20 @@ func checkCheckpoint(p *probe) {
 	p.wantCheckpoint("mailer", 0)
 	if head := p.head(); head != 0 {
 		p.Errorf("checkpoints moved the head to %d", head)
+	}
+}
+
+func checkKeptNames(p *probe) {
+	leases := map[string]journal.Lease{}
+	for i, name := range oddNames() {
+		p.wantCheckpoint(name, 0)
+		p.move(name, 0, 0, journal.Position(i+1))
+		leases[name] = p.acquire(name, name, 0)
+	}
+	for i, name := range oddNames() {
+		p.wantCheckpoint(name, journal.Position(i+1))
+		p.wantHeld(leases[name])
+		p.release(leases[name])
 	}
 }
 

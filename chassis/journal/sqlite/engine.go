@@ -15,6 +15,9 @@
 // reach many times that rate. A conflict fails only its own append. At most 1,024 appends wait;
 // more callers wait for a place until their context ends.
 //
+// Appends to several streams, snapshots, checkpoints and leases are changes of the same file and go the
+// same way; each is one row with a checksum, or none.
+//
 // In memory the same code runs on one connection without that goroutine.
 //
 // # Two processes
