@@ -115,7 +115,7 @@ func TestAChangeWithoutANewVersionIsRefused(t *testing.T) {
 
 func TestADamagedFileIsNotAsked(t *testing.T) {
 	j, url := openJournal(t, "mem:"), file(t)
-	fill(t, j, 0, 3000)
+	fill(t, j, 0, 1500)
 	p, done := open(t, nil, url, j, seen(1))
 	stop := run(t, p)
 	must(t, p.Ready(t.Context()))

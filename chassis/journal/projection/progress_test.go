@@ -31,7 +31,7 @@ func TestProgressIsALineWithABar(t *testing.T) {
 func TestProgressAndMetricsShowABuildUnderWay(t *testing.T) {
 	c := clock.NewVirtual(time.Unix(0, 0))
 	j := openJournal(t, "mem:")
-	fill(t, j, 0, 5000)
+	fill(t, j, 0, 2500)
 	reached, on := make(chan struct{}), make(chan struct{})
 	spec := seen(4)
 	apply := spec.Apply
@@ -48,7 +48,7 @@ func TestProgressAndMetricsShowABuildUnderWay(t *testing.T) {
 	run(t, p)
 	<-reached
 	c.Advance(2 * time.Second)
-	if got, want := p.Progress().String(), "seen v4 [========            ]  40 %, 2000 events, 1000/s"; got != want {
+	if got, want := p.Progress().String(), "seen v4 [================    ]  80 %, 2000 events, 1000/s"; got != want {
 		t.Errorf("under way: %q, want %q", got, want)
 	}
 	metrics := func(want string) {
@@ -72,7 +72,7 @@ projection_position{LABEL} %APPLIED
 	metrics(strings.NewReplacer("%APPLIED", "2000", "%COMPLETE", "0").Replace(help))
 	close(on)
 	must(t, p.Ready(t.Context()))
-	metrics(strings.NewReplacer("%APPLIED", "5000", "%COMPLETE", "1").Replace(help))
+	metrics(strings.NewReplacer("%APPLIED", "2500", "%COMPLETE", "1").Replace(help))
 	if err := p.Register(registry); err == nil {
 		t.Error("registered twice")
 	}

@@ -114,7 +114,7 @@ func must(t testing.TB, err error) {
 func TestAProjectionFollowsItsJournal(t *testing.T) {
 	for _, url := range []string{"mem:", file(t)} {
 		j := openJournal(t, "mem:")
-		fill(t, j, 0, 2500)
+		fill(t, j, 0, 1100)
 		p, done := open(t, nil, url, j, seen(1))
 		_, err := projection.Query(t.Context(), p, func(projection.Row) int { return 0 }, `SELECT 1 FROM {table}`)
 		if !errors.Is(err, projection.ErrNotBuilt) {
@@ -122,16 +122,16 @@ func TestAProjectionFollowsItsJournal(t *testing.T) {
 		}
 		stop := run(t, p)
 		must(t, p.Ready(t.Context()))
-		wantTotals(t, p, 2500)
-		must(t, p.Wait(t.Context(), fill(t, j, 2500, 2501)))
-		wantTotals(t, p, 2501)
+		wantTotals(t, p, 1100)
+		must(t, p.Wait(t.Context(), fill(t, j, 1100, 1101)))
+		wantTotals(t, p, 1101)
 		must(t, stop())
-		last := fill(t, j, 2501, 2600)
+		last := fill(t, j, 1101, 1200)
 		stop = run(t, p)
 		must(t, p.Wait(t.Context(), last))
-		wantTotals(t, p, 2600)
+		wantTotals(t, p, 1200)
 		g := p.Progress()
-		if g.Events != 2600 || g.Applied != 2600 || !g.Complete || g.Position != last || g.Head != last || g.Trouble != nil {
+		if g.Events != 1200 || g.Applied != 1200 || !g.Complete || g.Position != last || g.Head != last || g.Trouble != nil {
 			t.Errorf("the progress at the head is %+v", g)
 		}
 		done() // while it runs

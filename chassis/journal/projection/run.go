@@ -15,6 +15,10 @@ const (
 	maxBatch   = 1000        // events in one transaction
 	batchBytes = 4 << 20     // bytes of data after which a batch takes no more
 	respite    = time.Second // after trouble that passes by itself
+
+	// yieldPause is how long the file is left to others after a transaction: SQLite alone would let
+	// the busier of two processes starve the other.
+	yieldPause = time.Millisecond
 )
 
 // errMoved says that another process has applied events meanwhile.
@@ -162,8 +166,9 @@ func (p *Projection) apply(ctx context.Context, from, to journal.Position, batch
 			p.state, p.head, p.trouble = now, max(p.head, to), nil
 			p.applied += uint64(len(batch))
 		})
-		// Alone, SQLite would let this process starve others that write the file.
-		time.Sleep(time.Millisecond)
+		if p.path != "" {
+			time.Sleep(yieldPause)
+		}
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
