@@ -31,8 +31,8 @@
 // Any number of processes may have the journal open. Positions are sequence numbers of the JetStream stream,
 // dense as long as nobody deletes messages, which the stream's configuration forbids. An append of one
 // event is one message, one of several an atomic batch. Each is stored under the condition that the
-// journal's stream still ends where this package found or expected it to, whatever the caller expects,
-// so that an attempt whose answer is lost can be repeated by this package and by the caller, and is stored once.
+// journal's stream still ends where it was when the engine looked, also if the caller expects nothing, so
+// that an attempt whose answer is lost can be repeated, by the engine and by the caller, and is stored once.
 //
 // Snapshots, checkpoints and leases are in a second JetStream stream, NAME-state, each changed only if nobody
 // else has changed it since it was read.
