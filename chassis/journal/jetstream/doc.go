@@ -31,8 +31,11 @@
 // Any number of processes may have the journal open. Positions are sequence numbers of the JetStream stream,
 // dense as long as nobody deletes messages, which the stream's configuration forbids. An append of one
 // event is one message, one of several an atomic batch. Each is stored under the condition that the
-// journal's stream still ends where the append was decided on, whatever the caller expects, so that an
-// attempt whose answer is lost can be repeated by this package and by the caller, and is stored once.
+// journal's stream still ends where it was when the engine looked, also if the caller expects nothing, so
+// that an attempt whose answer is lost can be repeated, by the engine and by the caller, and is stored once.
+//
+// Snapshots, checkpoints and leases are in a second JetStream stream, NAME-state, each changed only if nobody
+// else has changed it since it was read.
 //
 // Appends of one process to one stream follow each other, each taking a round trip and two fsyncs; those
 // to different streams do not wait. Of the IDs of the streams written to last the engine remembers
@@ -46,7 +49,7 @@
 // # When servers fail
 //
 // With one of three servers down, or not answering, the others elect a leader within 4 to 9 seconds, and
-// appends and reads wait for that. With two down they fail when their context ends, or after 30 seconds:
-// with [journal.ErrUnknownOutcome] when a server may have taken the append, else with the context's error
-// or [journal.ErrUnavailable]. Subscriptions wait until servers answer again, and skip nothing.
+// calls wait for that. With two down they fail when their context ends, or after 30 seconds: with
+// [journal.ErrUnknownOutcome] when a server may have taken what was to be stored, else with the context's
+// error or [journal.ErrUnavailable]. Subscriptions wait until servers answer again, and skip nothing.
 package jetstream

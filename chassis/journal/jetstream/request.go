@@ -20,7 +20,7 @@ func (t temporary) Unwrap() error { return t.error }
 
 var (
 	errNoAnswer = temporary{fmt.Errorf("no answer within %v", attemptPatience)}
-	staleAnswer = temporary{errors.New("the answer is older than what is known")}
+	errStale    = temporary{errors.New("the answer is older than what is known")}
 	// errPatience ends a context that had no end of its own.
 	errPatience = fmt.Errorf("gave up after %v", patience)
 )

@@ -68,7 +68,7 @@ func (s *store) version(ctx context.Context, stream string) (version journal.Ver
 	err = s.retry(ctx, func() error {
 		m, err := s.ask(ctx, s.name, question{LastFor: eventSubject(s.name, tokenOf(stream))})
 		if version = m.position(); err == nil && version < least {
-			err = staleAnswer
+			err = errStale
 		}
 		return err
 	})
@@ -93,7 +93,7 @@ func (s *store) head(ctx context.Context) (head journal.Position, err error) {
 	err = s.retry(ctx, func() error {
 		m, err := s.ask(ctx, s.name, question{LastFor: ">"})
 		if head = m.position(); err == nil && head < least {
-			err = staleAnswer
+			err = errStale
 		}
 		return err
 	})

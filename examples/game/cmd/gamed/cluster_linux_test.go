@@ -190,12 +190,13 @@ func (h *tournament) watch(i int, id string) (events []*gamev1.Event, err error)
 
 func TestTwoNodesOnJetStreamLoseNoMoveAndNoWatcherMissesOne(t *testing.T) {
 	cluster := natscluster.Start(t)
-	// It ends what hangs; a round takes about 10 seconds.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*clusterRounds)*3*time.Minute)
-	defer cancel()
-	h := &tournament{t: t, ctx: ctx, url: "nats://" + cluster.Hosts() + "/GAMES", nodes: make([]*daemon, 2), over: make(chan struct{})}
+	h := &tournament{t: t, url: "nats://" + cluster.Hosts() + "/GAMES", nodes: make([]*daemon, 2), over: make(chan struct{})}
 	h.enter(0)
 	h.enter(1)
+	// It ends what hangs; a round takes about 10 seconds.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*clusterRounds)*4*time.Minute)
+	defer cancel()
+	h.ctx = ctx
 	const tables = 4
 	done := make(chan error, tables)
 	for table := range tables {
