@@ -399,3 +399,28 @@ func TestEventsThatDoNotComeAreNotWaitedForForEver(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAppendToSeveralStreamsLosesItsAnswerToo(t *testing.T) {
+	sys := start(t, nil)
+	service, err := journal.Open(t.Context(), &journal.Local{}, "mem:", sys.Tap.Engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	sys.Do = func(ctx context.Context, r *scenario.Run, key string, o order) scenario.Result[left] {
+		batch := journal.Batch{Stream: "jar-" + r.ID(""), Expect: journal.Any, Events: []journal.Event{{ID: key, Type: "taken", Data: []byte(`{"Kind":"taken","By":"ann"}`)}}}
+		for range 2 {
+			if _, err = service.AppendMany(ctx, batch); !errors.Is(err, journal.ErrUnknownOutcome) {
+				break
+			}
+		}
+		return scenario.Result[left]{Err: err}
+	}
+	sc := takesOne
+	sc.Then = jarThen{Events: []fact{taken("ann")}}
+	for _, mode := range []scenario.Mode{scenario.Once, scenario.AnswerLost} {
+		if err := suite(sc).Check(t.Context(), sys, sc, mode); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}

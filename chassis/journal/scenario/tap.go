@@ -106,12 +106,22 @@ type tapped struct {
 
 // Append implements journal.Journal.
 func (j tapped) Append(ctx context.Context, stream string, expect journal.Expect, events ...journal.Event) (journal.Version, error) {
+	return j.append(func() (journal.Position, error) { return j.Journal.Append(ctx, stream, expect, events...) })
+}
+
+// AppendMany implements journal.Journal.
+func (j tapped) AppendMany(ctx context.Context, batches ...journal.Batch) (journal.Position, error) {
+	return j.append(func() (journal.Position, error) { return j.Journal.AppendMany(ctx, batches...) })
+}
+
+// append appends, or fails as the tap wants it.
+func (j tapped) append(store func() (journal.Position, error)) (journal.Position, error) {
 	f := j.tap.next()
 	if f.Appends == nil {
-		return j.Journal.Append(ctx, stream, expect, events...)
+		return store()
 	}
 	if f.Stored {
-		if _, err := j.Journal.Append(ctx, stream, expect, events...); err != nil {
+		if _, err := store(); err != nil {
 			return 0, err // there is no answer to lose: nothing was stored
 		}
 	}

@@ -75,7 +75,7 @@ func TestASuiteIsAPage(t *testing.T) {
 **Nobody knows whether a biscuit was taken**
 
     given  a jar was bought; 2 biscuits were put in;
-           the journal answers appends with "outcome of the append is unknown" though it stores them
+           the journal answers appends with "outcome is unknown" though it stores them
     when   ann takes a biscuit
     then   failure 1201 "it is not known whether that was stored"; events: ann was taken a biscuit
 `
