@@ -92,7 +92,7 @@ type caller struct {
 }
 
 func call(from, network, address string) (*caller, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
+	d := net.Dialer{Timeout: time.Minute}
 	if network == "tcp" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -100,7 +100,7 @@ func call(from, network, address string) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return &caller{c, bufio.NewReader(c)}, nil
 }
 

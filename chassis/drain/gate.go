@@ -145,14 +145,17 @@ func (g *Gate) accept() {
 type deadliner interface{ SetDeadline(t time.Time) error }
 
 const (
-	// nextWithin is how long the kernel's queue may take to give its next connection.
+	// nextWithin is how long Accept may take to give the next connection of the kernel's queue.
 	nextWithin = 3 * time.Millisecond
-	// looks is how often in a row it gives none until it is taken to be empty. Accept fails after its
-	// deadline even if there is a connection, and a busy machine may be late to call it.
+	// looks is how often in a row it gives none until the queue is taken to be empty, where nobody tells.
+	// Accept fails after its deadline even if there is a connection, and a busy machine may be late to
+	// call it.
 	looks = 3
-	// queueWithin is how long emptying it may take in all: where another process has the socket too,
-	// there may always be a next one.
-	queueWithin = time.Second
+	// queueMost is how many connections are taken, and queueWithin how long that may take in all: where
+	// another process has the socket too, there may always be a next one. A queue holds 4096 on Linux
+	// unless net.core.somaxconn says otherwise.
+	queueMost   = 4096
+	queueWithin = 10 * time.Second
 )
 
 func (g *Gate) lastCall() {
@@ -165,8 +168,11 @@ func (g *Gate) lastCall() {
 	if !ok {
 		return
 	}
-	empty := 0
-	for end := time.Now().Add(queueWithin); empty < looks && (g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns); {
+	taken, empty := 0, 0
+	for end := time.Now().Add(queueWithin); taken < queueMost && (g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns); {
+		if some, known := queued(g.l); known && !some || !known && empty == looks {
+			return
+		}
 		now := time.Now()
 		if now.After(end) || l.SetDeadline(now.Add(nextWithin)) != nil {
 			return
@@ -174,7 +180,7 @@ func (g *Gate) lastCall() {
 		c, err := g.l.Accept()
 		switch {
 		case err == nil:
-			empty = 0
+			taken, empty = taken+1, 0
 			if g.deliver(c, false) != nil {
 				_ = c.Close()
 			}

@@ -104,7 +104,7 @@ func closeWrite(c net.Conn) error {
 	return fmt.Errorf("drain: close the writing side of a %T: %w", c, errors.ErrUnsupported)
 }
 
-func syscallConn(c net.Conn) (syscall.RawConn, error) {
+func syscallConn(c any) (syscall.RawConn, error) {
 	if s, ok := c.(syscall.Conn); ok {
 		return s.SyscallConn()
 	}

@@ -2,6 +2,7 @@ package drain_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"syscall"
 	"testing"
@@ -137,4 +138,23 @@ func TestWhatWaitsInTheKernelsQueueWhenAcceptingEndsIsServed(t *testing.T) {
 		c.want(t, "s / 0")
 	}
 	drained(t, done)
+}
+
+// reticent is a listener that does not tell what is queued.
+type reticent struct {
+	net.Listener
+	tcp *net.TCPListener
+}
+
+func (l reticent) SetDeadline(t time.Time) error { return l.tcp.SetDeadline(t) }
+
+func TestWhereTheKernelsQueueIsNotKnownItIsTriedThatNothingComes(t *testing.T) {
+	clean(t)
+	l := listen(t)
+	s := serve(t, reticent{l, l.(*net.TCPListener)}, &http.Server{Handler: named("s")}, drain.Options{})
+	c := dial(t, s.addr)
+	c.send(t, get("/"))
+	c.want(t, "s / 0")
+	drained(t, draining(t, s, drain.Leave{}))
+	c.wantEnd(t)
 }

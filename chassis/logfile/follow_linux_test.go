@@ -117,7 +117,7 @@ func TestAShipperThatFollowsSegmentsGetsEveryLineOnce(t *testing.T) {
 	defer collecting.Wait()
 	defer cancel()
 
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	until := func(what string, f func() bool) {
 		t.Helper()
 		for !f() {

@@ -423,7 +423,8 @@ func TestWithoutARunDirectoryALockIsAmongTheWorkersOfOneSupervisor(t *testing.T)
 	if err := syscall.Kill(holder, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	d.until("the one before has ended, and its lock is free", func() bool { return d.ask("try") == "free" })
+	d.until("its lock is free", func() bool { return d.ask("try") == "free" })
+	d.until("its end is known, which during a stop would be a failure", func() bool { return strings.Contains(d.log.String(), "worker has ended") })
 	signalSelf(t, syscall.SIGTERM)
 	if code := d.wait(); code != 0 {
 		t.Errorf("code %d", code)

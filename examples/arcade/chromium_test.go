@@ -39,7 +39,7 @@ func chromium(t *testing.T) context.Context {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-crash-reporter", true), chromedp.Flag("no-pings", true),
 		chromedp.Flag("allow-pre-commit-input", true), // or a click before a page's first frame is dropped
-		chromedp.WindowSize(1100, 900), chromedp.WSURLReadTimeout(60*time.Second),
+		chromedp.WindowSize(1100, 900), chromedp.WSURLReadTimeout(3*time.Minute),
 	)...)
 	ctx, _ = chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -102,7 +102,7 @@ func (w *world) open(browser context.Context) *tab {
 
 func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(tb.ctx, 2*time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		tb.t.Fatalf("browser: %v; it shows\n%s", err, tb.text())
@@ -114,7 +114,7 @@ func (tb *tab) goTo(path string) { tb.t.Helper(); tb.do(chromedp.Navigate(tb.bas
 
 // eval evaluates an expression in the page; false while the page is being loaded.
 func eval[T any](tb *tab, expression string) (T, bool) {
-	ctx, cancel := context.WithTimeout(tb.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(tb.ctx, 30*time.Second)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	return v, err == nil
@@ -140,7 +140,7 @@ func (tb *tab) text() string {
 
 // document is the page as it stands, empty while it is being loaded.
 func (tb *tab) document() *html.Node {
-	ctx, cancel := context.WithTimeout(tb.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(tb.ctx, 30*time.Second)
 	defer cancel()
 	content, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html"), chromedp.NodeReady))
 	if err != nil {

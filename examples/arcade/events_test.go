@@ -32,7 +32,7 @@ type eventStream struct {
 // follow opens the stream of a game as an EventSource does.
 func (v *visitor) follow(path, lastEventID string) *eventStream {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(v.t.Context(), 30*time.Second) // a stream that says nothing fails the test
+	ctx, cancel := context.WithTimeout(v.t.Context(), 2*time.Minute) // a stream that says nothing fails the test
 	v.t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.base+path, nil)
 	if err != nil {

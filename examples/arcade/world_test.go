@@ -62,7 +62,7 @@ func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arca
 	var err error
 	w.arcade, err = chassis.Start(t.Context(), arcade.Spec, func(s *chassis.Settings, c *arcade.Config) {
 		s.Admin.Addr = "off"
-		s.Drain.Timeout = 5 * time.Second
+		s.Drain.Timeout = 30 * time.Second
 		s.AccessLog.Format = `%h %l %u %t "%r" %>s %b code=%{failure}x id=%{error_id}x`
 		c.HTTP.Addr = "127.0.0.1:0"
 		c.Game.Addr = addr
@@ -86,7 +86,7 @@ func startOn(t testing.TB, game *fake.Fake, addr string, configure ...func(*arca
 // stop ends the arcade; stopping again does nothing.
 func (w *world) stop() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.arcade.Stop(ctx); err != nil {
 		w.t.Errorf("stop the arcade: %v", err)
@@ -161,7 +161,7 @@ func (l *lines) String() string {
 // eventually waits until ok, without assuming how long that takes.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -169,7 +169,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-look.C:
 		case <-deadline.C:
-			t.Fatalf("after 10 s still not so: %s", what)
+			t.Fatalf("after a minute still not so: %s", what)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func gogc() int {
 // settled waits until GOGC, which is set after a collection, is what ok wants.
 func settled(t *testing.T, what string, ok func(percent int) bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; runtime.GC() {
+	for end := time.Now().Add(time.Minute); ; runtime.GC() {
 		p := gogc()
 		if ok(p) {
 			return

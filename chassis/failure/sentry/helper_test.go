@@ -88,7 +88,7 @@ func arrive(t *testing.T, f *sentryfake.Fake, c *clock.Virtual, n int) {
 // until lets the clock go on, second by second, until the fake has seen enough.
 func until(t *testing.T, f *sentryfake.Fake, c *clock.Virtual, enough func(sentryfake.Stats) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		short, end := context.WithTimeout(ctx, 5*time.Millisecond)

@@ -48,7 +48,7 @@ func (m *manager) notifier(t *testing.T, variables ...string) *systemd.Notifier 
 func (m *manager) next(t *testing.T) (string, []*os.File) {
 	t.Helper()
 	message, control := make([]byte, 8192), make([]byte, 1024)
-	if err := m.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := m.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	n, controls, flags, _, err := m.conn.ReadMsgUnix(message, control)

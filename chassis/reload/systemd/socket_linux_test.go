@@ -92,7 +92,7 @@ func answer(s systemd.Socket) error {
 	defer l.Close()
 	s.File.Close()
 	// A test that was killed connects no more.
-	if err := l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		return err
 	}
 	conn, err := l.Accept()
@@ -107,7 +107,7 @@ func answer(s systemd.Socket) error {
 // connect tries for as long as nobody listens there yet.
 func connect(t *testing.T, network, address string) net.Conn {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	conn, err := net.Dial(network, address)
 	for err != nil && time.Now().Before(deadline) {
 		<-time.After(time.Millisecond)
@@ -143,7 +143,7 @@ func start(t *testing.T, cmd *exec.Cmd) *json.Decoder {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	limit := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		if t.Failed() {
 			_ = cmd.Process.Kill()

@@ -63,7 +63,7 @@ func stored(t *testing.T, c *kfake.Cluster, n int) (lines []string) {
 		t.Fatal(err)
 	}
 	defer consumer.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for len(lines) < n {
 		fetches := consumer.PollFetches(ctx)
@@ -232,7 +232,7 @@ func TestABrokerThatSaysNothingIsUnavailableWhenTheTimeIsUp(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	errs := s.Deliver(ctx, []spool.Record{{ID: "a", Body: []byte("1")}})
-	if kind(errs[0]) != "unavailable" || time.Since(start) > 5*time.Second {
+	if kind(errs[0]) != "unavailable" || time.Since(start) > 30*time.Second {
 		t.Fatalf("%v after %v", errs, time.Since(start))
 	}
 	close(released)
