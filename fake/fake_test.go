@@ -457,7 +457,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	cycle()
 	before := settle(runtime.NumGoroutine())
 	files := descriptors(t)
-	for range 500 {
+	for range leakCycles {
 		cycle()
 	}
 	now := descriptors(t)
