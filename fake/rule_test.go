@@ -308,7 +308,7 @@ func TestConnectionsAreStruckBeforeTheServiceSeesThem(t *testing.T) {
 		says string // of the client's error, empty when there is none
 	}{
 		"RST":            {fake.Rule{Action: fake.RST}, "connection reset by peer"},
-		"FIN":            {fake.Rule{Action: fake.FIN}, " "}, // "EOF", or that the server has closed an idle connection
+		"FIN":            {fake.Rule{Action: fake.FIN}, " "},     // "EOF", or that the server has closed an idle connection
 		"garbage":        {fake.Rule{Action: fake.Garbage}, " "}, // net/http has no words for an answer before the request
 		"latency":        {fake.Rule{Latency: 30 * time.Millisecond}, ""},
 		"latency, RST":   {fake.Rule{Latency: 30 * time.Millisecond, Action: fake.RST}, "connection reset by peer"},
