@@ -110,9 +110,9 @@ type recording struct {
 	times map[string]bool // routes that were called; as many as the service has
 }
 
-// begin records a call that has arrived and returns its number.
-func (r *recording) begin(now time.Time, ctx context.Context, call *chassis.Call) uint64 {
-	c := record{Call: Call{Time: now, Listener: call.Listener, Method: call.Method, Route: call.Route, Tenant: call.Tenant}, stream: call.Stream}
+// begin records a call that has arrived, and whether its handler runs at once, and returns its number.
+func (r *recording) begin(now time.Time, ctx context.Context, call *chassis.Call, ran bool) uint64 {
+	c := record{Call: Call{Time: now, Listener: call.Listener, Method: call.Method, Route: call.Route, Tenant: call.Tenant, Ran: ran}, stream: call.Stream}
 	if info := request.From(ctx); info != nil {
 		c.RequestID = info.ID
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -431,11 +432,18 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.Inject(fake.Rule{Count: 1, Phase: fake.AfterCommit, Action: fake.RST})
+		_, _ = try(t.Context(), "POST", f.URL("http")+"/count/x") // is reset
 		count(t, f)
-		if err := f.Reset(); err != nil {
+		held := f.Inject(fake.Rule{Phase: fake.Connect, Action: fake.Hold}, fake.OnListener("grpc"))
+		conn, err := net.Dial("tcp", f.Addr("grpc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := held.WaitHeld(t.Context(), 1); err != nil {
 			t.Error(err)
 		}
-		count(t, f)
 		if err := f.Stop(); err != nil {
 			t.Error(err)
 		}
@@ -448,13 +456,34 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	cycle()
 	before := settle(runtime.NumGoroutine())
-	for range 100 {
+	files := descriptors(t)
+	for range leakCycles {
 		cycle()
+	}
+	now := descriptors(t)
+	for deadline := time.Now().Add(10 * time.Second); now > files && time.Now().Before(deadline); runtime.Gosched() {
+		now = descriptors(t) // the test's own clients close what they had in the background
+	}
+	if now > files {
+		t.Errorf("%d descriptors, %d before", now, files)
 	}
 	if after := settle(before); after > before {
 		stacks := make([]byte, 64<<10)
 		t.Errorf("%d goroutines, %d before:\n%s", after, before, stacks[:runtime.Stack(stacks, true)])
 	}
+}
+
+// descriptors is how many this process has open, where the system tells.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // settle waits until at most want goroutines run, and gives up after a while: those that end

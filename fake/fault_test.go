@@ -3,6 +3,7 @@ package fake_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -12,10 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
 	"github.com/seed-754044b3/roadworthy/fake"
@@ -336,22 +341,76 @@ func TestTheRecordingForgetsTheOldest(t *testing.T) {
 	}
 }
 
-// BenchmarkCall shows what the fault layer costs a call: with a rule that never matches, and
-// without any.
+// BenchmarkCall shows what the fault layer costs a call: of a service without one, of a fake without
+// faults, and of one with faults that never match. The calls of each take turns, so that what else the
+// machine does is the same for all.
 func BenchmarkCall(b *testing.B) {
-	for name, rules := range map[string]int{"without faults": 0, "with 10 faults": 10} {
-		b.Run(name, func(b *testing.B) {
-			f := fake.Start(&judge{}, spec, fake.Options[config]{})
-			defer f.Stop()
-			conn := dial(b, f)
-			for range rules {
-				f.Fail(fake.Code(1001), fake.On(routeCount))
-			}
-			for b.Loop() {
-				if _, err := countGRPC(b, conn); err != nil {
+	for _, protocol := range []string{"grpc", "http"} {
+		var calls []func()
+		names := []string{"no-layer", "no-faults", "10-faults"}
+		for _, name := range names {
+			addr := func(listener string) string { return "" }
+			if name == "no-layer" {
+				i, err := chassis.Start(b.Context(), spec, func(s *chassis.Settings, c *config) {
+					s.Admin.Addr, s.AccessLog.Path = "off", "off"
+					c.HTTP.Addr, c.GRPC.Addr = "127.0.0.1:0", "127.0.0.1:0"
+				}, chassis.World{Log: zap.NewNop()})
+				if err != nil {
 					b.Fatal(err)
 				}
+				defer i.Stop(context.Background())
+				addr = func(listener string) string { return i.Addr(listener).String() }
+			} else {
+				f := fake.Start(&judge{}, spec, fake.Options[config]{})
+				defer f.Stop()
+				for range map[string]int{"10-faults": 10}[name] {
+					f.Fail(fake.Code(1001), fake.On(routeWatch))
+				}
+				addr = f.Addr
+			}
+			calls = append(calls, caller(b, protocol, addr(protocol)))
+		}
+		b.Run(protocol, func(b *testing.B) {
+			const turn = 50
+			var took [3]time.Duration
+			n := 0
+			for b.Loop() {
+				for i, call := range calls {
+					begin := time.Now()
+					for range turn {
+						call()
+					}
+					took[i] += time.Since(begin)
+				}
+				n += turn
+			}
+			for i, name := range names {
+				b.ReportMetric(float64(took[i].Nanoseconds())/float64(n), "ns/"+name)
 			}
 		})
+	}
+}
+
+// caller makes calls on one connection.
+func caller(b *testing.B, protocol, addr string) func() {
+	if protocol == "grpc" {
+		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { conn.Close() })
+		return func() {
+			if err := invoke(b.Context(), conn); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	transport := new(http.Transport)
+	b.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	return func() {
+		if _, err := fetch(b.Context(), client, "POST", "http://"+addr+"/count/x"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

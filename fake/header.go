@@ -31,9 +31,8 @@ const maxFaultHeader = 1 << 10
 // as in [Rule]. There is no barrier: a call cannot release itself. The error says what is wrong
 // and where; a fake answers it with the chassis's code 400.
 func ParseFault(text string) (Rule, error) {
-	var r Rule
 	if len(text) > maxFaultHeader {
-		return r, fmt.Errorf("it has %d bytes, want %d at most", len(text), maxFaultHeader)
+		return Rule{}, fmt.Errorf("it has %d bytes, want %d at most", len(text), maxFaultHeader)
 	}
 	var d ruleDocument
 	var seen []string
@@ -45,19 +44,19 @@ func ParseFault(text string) (Rule, error) {
 		name, value, _ := strings.Cut(field, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if slices.Contains(seen, name) {
-			return r, fmt.Errorf("%s is given twice", name)
+			return Rule{}, fmt.Errorf("%.40q is given twice", name)
 		}
 		seen = append(seen, name)
 		if err := d.set(name, value); err != nil {
-			return r, fmt.Errorf("%.40q: %w", field, err)
+			return Rule{}, fmt.Errorf("%.40q: %w", field, err)
 		}
 	}
 	r, err := d.rule()
 	if err != nil {
-		return r, err
+		return Rule{}, err
 	}
 	if r.Action == Hold || r.Phase == Connect {
-		return r, errors.New("a call has no hold of itself, and no hand in how it connects: install a fault")
+		return Rule{}, errors.New("a call has no hold of itself, and no hand in how it connects: install a fault")
 	}
 	return r, nil
 }
