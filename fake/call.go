@@ -207,6 +207,12 @@ func (r *recording) remember(c *record) {
 	if c.done && c.Committed && c.print != 0 && c.Sent != SentAnswer {
 		r.lost.add(c.print, c.Seq)
 		r.some.Store(true)
+		// An answer may be lost while its handler still writes it, and the next call be over sooner.
+		for i := range r.ring {
+			if later := &r.ring[i]; later.Seq > c.Seq && later.print == c.print && later.Duplicate == 0 {
+				later.Duplicate = c.Seq
+			}
+		}
 	}
 }
 
