@@ -349,7 +349,7 @@ func BenchmarkCall(b *testing.B) {
 		var calls []func()
 		names := []string{"no-layer", "no-faults", "10-faults"}
 		for _, name := range names {
-			addr := func(listener string) string { return "" }
+			var addr func(listener string) string
 			if name == "no-layer" {
 				i, err := chassis.Start(b.Context(), spec, func(s *chassis.Settings, c *config) {
 					s.Admin.Addr, s.AccessLog.Path = "off", "off"

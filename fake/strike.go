@@ -250,7 +250,7 @@ func (v *visit) after(err error) error {
 	var instead error
 	var last *blow // that ends the connection
 	if err == nil && len(v.faults) > 0 {
-		instead, last = v.afterCommit()
+		last, instead = v.afterCommit()
 	}
 	begun := v.answer != nil && v.answer.out
 	switch {
@@ -284,23 +284,23 @@ func (v *visit) after(err error) error {
 
 // afterCommit lets faults act on an answer that is not out yet. The error is answered in its place;
 // last is to end the connection.
-func (v *visit) afterCommit() (instead error, last *blow) {
+func (v *visit) afterCommit() (last *blow, instead error) {
 	for _, b := range v.note(v.take(AfterCommit)) {
 		if err := b.wait(v.ctx, b.latency); err != nil {
-			return err, nil
+			return nil, err
 		}
 		switch b.rule.Action {
 		case Hold:
 			if err := b.hold(v.ctx); err != nil {
-				return err, nil
+				return nil, err
 			}
 		case RST, FIN, Garbage:
-			return nil, &b
+			return &b, nil
 		case HalfOpen, Slow, Truncate, GoAway:
 			v.arm(b)
 		}
 		if b.err != nil {
-			return b.err, nil
+			return nil, b.err
 		}
 	}
 	return nil, nil

@@ -25,7 +25,7 @@ import (
 // heavy is a cause that holds on to as much as a request's body.
 type heavy struct{ body [32 << 10]byte }
 
-func (*heavy) Error() string { return "the body does not fit" }
+func (h *heavy) Error() string { return fmt.Sprintf("the body of %d bytes does not fit", len(h.body)) }
 
 // broken is a service whose every route fails, and which reports to Sentry.
 func broken(t *testing.T, c clock.Clock, cfg sentry.Config) *chassis.Instance {
