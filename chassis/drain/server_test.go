@@ -453,8 +453,9 @@ func TestFourThousandIdleConnectionsMove(t *testing.T) {
 	}
 	took := time.Since(begin)
 	t.Logf("%d connections opened in %v and moved in %v", n, opened, took)
-	// About 0.1 s is what it takes, and a fifth of the time in which they were opened one after the other.
-	if took > max(5*time.Second, opened) {
+	// About 0.1 s is what it takes, a fifth of the time in which they were opened one after the other; each
+	// look at all of them costs a slow machine more than that.
+	if took > max(5*time.Second, 10*opened) {
 		t.Errorf("it took %v to move what was opened in %v", took, opened)
 	}
 	if s := old.Stats(); s.Given != n || s.TakenBack != 0 {

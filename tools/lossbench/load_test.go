@@ -15,7 +15,7 @@ func TestNothingIsLostOfAServiceThatStays(t *testing.T) {
 		load, err := lossbench.Start(lossbench.Options{
 			HTTP: i.Addr("http").String(), HTTPS: i.Addr("https").String(), GRPC: i.Addr("grpc").String(),
 			HealthAddr: i.Addr("grpc").String(), URLs: []string{"http://" + i.Addr("http").String() + "/work?ms=1"},
-			Delay: delay, Idle: 400 * time.Millisecond,
+			Delay: delay, Idle: 400 * time.Millisecond, Timeout: within,
 		})
 		if err != nil {
 			t.Fatal(err)
