@@ -72,7 +72,7 @@ func TestWhatFailsIsGroupedByCodeAndPlace(t *testing.T) {
 	if place := got[1201].Place; !strings.HasPrefix(place, "chassis_test.failing.func1 chassis/errors_test.go:") {
 		t.Errorf("place %q", place)
 	}
-	if got[1].Place != "GET /unknown" || got[504].Place != "GET /slow" || !strings.HasSuffix(got[1001].Place, "help_test.go:37") {
+	if got[1].Place != "GET /unknown" || got[504].Place != "GET /slow" || !strings.HasSuffix(got[1001].Place, "help_test.go:38") {
 		t.Errorf("places %q, %q, %q", got[1].Place, got[504].Place, got[1001].Place)
 	}
 	s := got[1201].Sample
