@@ -77,7 +77,7 @@ func TestAnErrorWhoseMethodsPanicEndsNoProcessFromTheBackground(t *testing.T) {
 	for name, c := range wildErrors() {
 		t.Run(name, func(t *testing.T) {
 			sink := &reports{}
-			queued := make(chan struct{})
+			queued, asked := make(chan struct{}), make(chan struct{})
 			h := start(t, options{}, func(ctx context.Context, s *chassis.Service, _ conf) error {
 				s.ReportFailures("sink", sink)
 				s.Check("store", func(context.Context) error { return c.err })
@@ -91,6 +91,7 @@ func TestAnErrorWhoseMethodsPanicEndsNoProcessFromTheBackground(t *testing.T) {
 					if err := q.Do(ctx, queue.Meta{}, func(context.Context) error { close(queued); return nil }); err != nil {
 						return err
 					}
+					<-asked
 					return c.err
 				})
 				return nil
@@ -99,6 +100,7 @@ func TestAnErrorWhoseMethodsPanicEndsNoProcessFromTheBackground(t *testing.T) {
 			if err := h.s.ReadyError(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "store: ") && !strings.HasPrefix(err.Error(), "state: ") {
 				t.Errorf("ready: %v", err)
 			}
+			close(asked)
 			receive(t, h.Done(), "the end")
 			if n := len(h.logged("queued work failed")) + len(h.logged("background work failed")); n != 3 {
 				t.Errorf("%d failures are logged, want 3", n)
