@@ -2,6 +2,7 @@ package faillint_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/tools/go/analysis"
@@ -19,7 +20,7 @@ func tree(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
-	failcodetest.Write(t, dir, failcodetest.Failure(t, "src/"+failcode.Package))
+	failcodetest.Write(t, dir, failcodetest.Failure(t, "src/"+strings.TrimSuffix(failcode.Package, "/chassis/failure")))
 	return dir
 }
 

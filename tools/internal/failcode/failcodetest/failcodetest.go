@@ -14,26 +14,28 @@ import (
 	"github.com/seed-754044b3/roadworthy/tools/internal/workspace"
 )
 
-// Failure is the source of package failure as it is today, by slash-separated path below folder. So no
-// test can describe one that is not there.
-func Failure(t testing.TB, folder string) map[string]string {
+// module is the path of ours.
+var module = strings.TrimSuffix(failcode.Package, "/chassis/failure")
+
+// Failure is the source of package failure as it is today, and of the package of ours that it needs, by
+// slash-separated path below root, where the module is. So no test can describe one that is not there.
+func Failure(t testing.TB, root string) map[string]string {
 	t.Helper()
 	w, err := workspace.Load(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources, err := filepath.Glob(filepath.Join(w.Root, "chassis", "failure", "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	files := map[string]string{}
-	for _, source := range sources {
-		if !strings.HasSuffix(source, "_test.go") {
-			files[path.Join(folder, filepath.Base(source))] = treetest.Read(t, filepath.Dir(source), filepath.Base(source))
+	for _, folder := range []string{"chassis/failure", "internal/wary"} {
+		sources, err := filepath.Glob(filepath.Join(w.Root, filepath.FromSlash(folder), "*.go"))
+		if err != nil || len(sources) == 0 {
+			t.Fatalf("no package %s in %s: %v", folder, w.Root, err)
 		}
-	}
-	if len(files) == 0 {
-		t.Fatalf("no package failure in %s", w.Root)
+		for _, source := range sources {
+			if !strings.HasSuffix(source, "_test.go") {
+				files[path.Join(root, folder, filepath.Base(source))] = treetest.Read(t, filepath.Dir(source), filepath.Base(source))
+			}
+		}
 	}
 	return files
 }
@@ -42,8 +44,8 @@ func Failure(t testing.TB, folder string) map[string]string {
 // package failure. It has nothing to download.
 func Repository(t testing.TB, files map[string]string) string {
 	t.Helper()
-	all := Failure(t, "chassis/failure")
-	all["go.mod"] = "module " + strings.TrimSuffix(failcode.Package, "/chassis/failure") + "\n\ngo 1.26.0\n"
+	all := Failure(t, "")
+	all["go.mod"] = "module " + module + "\n\ngo 1.26.0\n"
 	maps.Copy(all, files)
 	return treetest.Repository(t, all)
 }
