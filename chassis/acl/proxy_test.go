@@ -177,7 +177,7 @@ func TestAHeaderHasToArriveInTime(t *testing.T) {
 				defer close(done)
 				defer far.Close()
 				for _, b := range []byte(header) {
-					time.Sleep(time.Second / 2)
+					time.Sleep(time.Second / 2) // virtual
 					if _, err := far.Write([]byte{b}); err != nil {
 						return
 					}

@@ -59,7 +59,7 @@ func watching(t *testing.T, test func(t *testing.T, w *watched)) {
 // that contains a text or without.
 func (w *watched) look(t *testing.T, want ...string) {
 	t.Helper()
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute) // virtual
 	synctest.Wait()
 	w.reported(t, want...)
 }
