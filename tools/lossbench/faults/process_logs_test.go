@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -241,6 +242,22 @@ func (l *logLife) disturb(random *rand.Rand, n int, each func(i int)) (largest i
 	return largest
 }
 
+// fill takes all that is left of the disk, and what removed segments give back, until a line is dropped.
+func (l *logLife) fill(file string) {
+	l.t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer f.Close()
+	l.until("lines are dropped because the disk is full", func() bool {
+		if _, err := io.Copy(f, zeros{}); !errors.Is(err, syscall.ENOSPC) {
+			l.t.Errorf("the disk did not become full: %v", err)
+		}
+		return sum(l.metrics(), "access_log_dropped_total") > 0
+	})
+}
+
 // size is what the files of the log have.
 func (l *logLife) size() (total int64) {
 	entries, _ := os.ReadDir(l.logs)
@@ -300,17 +317,8 @@ func TestEveryLineOfTheAccessLogIsShippedOrCounted(t *testing.T) {
 	pause(calm)
 	largest := l.disturb(random, n, func(i int) {
 		switch i % 6 {
-		case 2: // everything that is left of the disk is taken
-			f, err := os.Create(filler)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = io.Copy(f, zeros{})
-			if err == nil {
-				t.Error("the disk did not become full")
-			}
-			_ = f.Close()
-			pause(time.Second)
+		case 2:
+			l.fill(filler)
 		case 3:
 			pause(time.Second)
 			if err := os.Remove(filler); err != nil && !errors.Is(err, fs.ErrNotExist) {
