@@ -28,6 +28,10 @@ const (
 	lingerFor = 500 * time.Millisecond
 	// retryAfter is how long a connection that could not be given is let alone.
 	retryAfter = 50 * time.Millisecond
+	// giveAtOnce is how many connections are being given at a time. The successor has a few seconds for each,
+	// and takes them one by one: of thousands, the last would wait too long for one that is short of processors.
+	// Those that wait for their turn are served meanwhile.
+	giveAtOnce = 256
 	// holdUp is the least that a connection is kept which can be given, only not yet: the
 	// successor did not take it, or the first bytes of a request are here.
 	holdUp = time.Second
@@ -118,6 +122,8 @@ type conn struct {
 	order    *order       // under which fate was decided
 	since    time.Time    // when it became idle, if that was during a drain
 	late     bool         // the last read took too long
+	unwanted time.Time    // when the successor did not take it, for the first time
+	hopeless bool         // it has not taken it for holdUp
 	retry    time.Time    // when it may be tried again to give it away
 	meter    *meter       // nil: nobody wants to know what requests move
 
@@ -261,6 +267,7 @@ func (c *conn) enter(p []byte) error {
 			c.disowned, c.broken = true, errLeaves
 			return errLeaves
 		}
+		c.server.adopted.Add(1)
 	}
 	c.empty = !c.begun || len(p) == emptyRead
 	c.aside = len(p) == 1
@@ -320,6 +327,9 @@ func (c *conn) leave(p []byte, err error) (int, error) {
 func (c *conn) arrived(n int) {
 	if c.woken {
 		c.woken = false
+		if c.fate == give {
+			c.server.giving.Add(-1)
+		}
 		c.fate = stay
 		c.wire.reader.resume()
 	}
@@ -369,10 +379,14 @@ func (c *conn) decide(o *order, now time.Time) bool {
 	case c.hijacked || c.closed:
 		return false
 	case possible && c.empty && !now.Before(c.retry):
+		if c.server.giving.Add(1) > giveAtOnce {
+			c.server.giving.Add(-1)
+			return false
+		}
 		c.fate = give
 	case !possible && idle >= least:
 		c.fate = retire
-	case possible && (!c.empty || !c.retry.IsZero()) && idle >= max(least, holdUp):
+	case possible && (!c.empty || c.hopeless) && idle >= max(least, holdUp):
 		c.fate = retire
 	default:
 		return false
@@ -484,6 +498,7 @@ func (c *conn) gone() {
 // giveAway hands c to the successor, and serves it on if that fails.
 func (c *conn) giveAway() error {
 	s := c.server
+	defer s.giving.Add(-1)
 	_ = c.raw.SetDeadline(time.Time{})
 	if err := c.order.Give(c.raw.(syscall.Conn), c.note); err == nil {
 		s.given.Add(1)
@@ -492,8 +507,13 @@ func (c *conn) giveAway() error {
 	}
 	s.takenBack.Add(1)
 	back := s.wrap(promised{c.raw, c.note, nil}, true)
-	back.since = c.since
-	back.retry = time.Now().Add(retryAfter)
+	back.since, back.unwanted = c.since, c.unwanted
+	now := time.Now()
+	if back.unwanted.IsZero() {
+		back.unwanted = now
+	}
+	back.hopeless = now.Sub(back.unwanted) >= holdUp
+	back.retry = now.Add(retryAfter)
 	s.gate.replace(c, back)
 	if err := s.gate.pass(back, back.given()); err != nil {
 		s.poke()

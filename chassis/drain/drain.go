@@ -9,8 +9,11 @@ import (
 const (
 	// ackWithin is how long HeadsUp waits for clients to answer.
 	ackWithin = 250 * time.Millisecond
-	// scanEvery is how often Drain looks at every connection.
+	// scanEvery is how often Drain looks at every connection, where that is quick.
 	scanEvery = 5 * time.Millisecond
+	// scanSeldom is how often at least, where a look at thousands takes long: most of a processor is for
+	// what those do that have been told to leave.
+	scanSeldom = 100 * time.Millisecond
 )
 
 // Leave says how connections leave in [Server.Drain]. The zero Leave closes HTTP/1 connections
@@ -19,17 +22,17 @@ type Leave struct {
 	// Give hands an idle HTTP/1 connection to a successor process and returns nil once the
 	// successor has acknowledged it; this process's descriptor is closed then. After an error the
 	// connection is served on here and tried again 50 ms later. nil: there is no successor. The
-	// argument is what the listener accepted or what was adopted. Give is called by as many
-	// goroutines at a time as there are connections to give; it must not keep or close c. note is
-	// what [Server.Adopt] wants to be given over there; nil is not the same as empty: it says that
-	// the preface is yet to be read.
+	// argument is what the listener accepted or what was adopted. Give is called by at most 256
+	// goroutines at a time; it must not keep or close c. note is what [Server.Adopt] wants to be
+	// given over there; nil is not the same as empty: it says that the preface is yet to be read.
 	Give func(c syscall.Conn, note []byte) error
 	// Min is how long an idle HTTP/1 connection that cannot be given is kept, from its last use
 	// or the beginning of the drain, whichever is later: longer than clients keep idle
 	// connections, and none of them writes to one that is being closed. 0 or less: not at all.
-	// One that the successor did not take, and one that has sent the first bytes of a request,
-	// are kept 1 s at least. One that is so new that nothing came yet is kept 5 s at least, and a
-	// connection of HTTP/2 that never had a stream 1 s, unless Min is 0 or less.
+	// One that the successor did not take is kept until it has not taken it for 1 s, and one that
+	// has sent the first bytes of a request 1 s at least. One that is so new that nothing came yet
+	// is kept 5 s at least, and a connection of HTTP/2 that never had a stream 1 s, unless Min is 0
+	// or less.
 	Min time.Duration
 }
 
@@ -104,10 +107,10 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 	}
 	s.order.Store(o)
 	defer s.order.Store(nil)
-	tick := time.NewTicker(scanEvery)
-	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	var open []*conn
-	for scan := true; ; {
+	for scan := false; ; {
 		if scan {
 			open = s.conns(open[:0])
 			now := time.Now()
@@ -118,6 +121,7 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 					c.wake(o, now)
 				}
 			}
+			next.Reset(min(max(scanEvery, 4*time.Since(now)), scanSeldom))
 		}
 		if s.empty() {
 			s.ended.Store(true)
@@ -125,7 +129,7 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 			return s.http.Close()
 		}
 		select {
-		case <-tick.C:
+		case <-next.C:
 			scan = true
 		case <-s.changed:
 			scan = false

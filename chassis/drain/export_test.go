@@ -11,6 +11,7 @@ const (
 	EmptyRead     = emptyRead
 	HoldUp        = holdUp
 	HoldFor       = holdFor
+	GiveAtOnce    = giveAtOnce
 	AckWithin     = ackWithin
 )
 

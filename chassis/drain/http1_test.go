@@ -351,6 +351,71 @@ func TestASuccessorThatTakesNothingDoesNotHoldUpTheDrain(t *testing.T) {
 	c.wantEnd(t)
 }
 
+// A successor that is short of processors answers for the first connections when the others should long be gone.
+func TestAConnectionThatIsTakenBackLateIsTriedAgain(t *testing.T) {
+	clean(t)
+	old, next := start(t, named("old"), drain.Options{}), start(t, named("new"), drain.Options{})
+	c := dial(t, old.addr)
+	c.send(t, get("/"))
+	c.want(t, "old / 0")
+	pass := passTo(t, next)
+	var tries atomic.Int32
+	drained(t, draining(t, old, drain.Leave{Give: func(c syscall.Conn, note []byte) error {
+		if tries.Add(1) == 1 {
+			time.Sleep(drain.HoldUp + drain.HoldUp/10) // it hesitates
+			return errors.New("not now")
+		}
+		return pass(c, note)
+	}}))
+	c.send(t, get("/"))
+	c.want(t, "new / 0")
+}
+
+func TestConnectionsThatWaitForTheirTurnToBeGivenAreServed(t *testing.T) {
+	clean(t)
+	const n, waiting = drain.GiveAtOnce + 40, 40
+	old, next := start(t, named("s"), drain.Options{}), start(t, named("new"), drain.Options{})
+	clients := idlers(t, old, n)
+	pass := passTo(t, next)
+	var giving, most atomic.Int32
+	release := make(chan bool)
+	done := draining(t, old, drain.Leave{Give: func(c syscall.Conn, note []byte) error {
+		now := giving.Add(1)
+		defer giving.Add(-1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
+		<-release
+		return pass(c, note)
+	}})
+	until(t, "as many are being given as may be", func() bool { return giving.Load() == drain.GiveAtOnce })
+	answers := make(chan string, n)
+	for _, c := range clients {
+		c.send(t, get("/"))
+		go func() {
+			body, _, err := c.receive()
+			if err != nil {
+				body = err.Error()
+			}
+			answers <- body
+		}()
+	}
+	for range waiting {
+		if got := <-answers; got != "s / 0" {
+			t.Errorf("answer %q", got)
+		}
+	}
+	close(release)
+	for range n - waiting {
+		if got := <-answers; got != "new / 0" {
+			t.Errorf("answer %q", got)
+		}
+	}
+	drained(t, done)
+	if s := old.Stats(); s.Given != n || most.Load() != drain.GiveAtOnce {
+		t.Errorf("%+v, at most %d at a time", s, most.Load())
+	}
+}
+
 func TestWithoutASuccessorConnectionsAreClosedMinAfterTheirLastAnswer(t *testing.T) {
 	clean(t)
 	begun, release := make(chan bool), make(chan bool)

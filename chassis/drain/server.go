@@ -59,6 +59,7 @@ type Server struct {
 	changed  chan struct{}         // something happened that HeadsUp or Drain may wait for
 	handlers atomic.Int64
 	hijacked atomic.Int64 // connections that are open and not net/http's any more
+	giving   atomic.Int64 // connections that are to be given, or are being given
 
 	given, adopted, takenBack    atomic.Uint64
 	cutHTTP1, cutH2, cutHijacked atomic.Uint64
@@ -143,7 +144,9 @@ func (s *Server) Adopt(c net.Conn, note []byte, taken func() error) error {
 		_ = c.SetReadDeadline(time.Time{})
 		return err
 	}
-	s.adopted.Add(1)
+	if taken == nil {
+		s.adopted.Add(1)
+	}
 	return nil
 }
 

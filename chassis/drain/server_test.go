@@ -190,6 +190,9 @@ func TestAnAdoptedConnectionIsReadFromOnlyOnceTheOtherProcessKnows(t *testing.T)
 				c.want(t, "s / 0")
 				c.send(t, get("/again"))
 				c.want(t, "s /again 0")
+				if n := s.Stats().Adopted; n != 1 {
+					t.Errorf("%d adopted", n)
+				}
 			} else {
 				until(t, "it is off the books", func() bool { return s.Stats().Conns == 0 })
 				b := make([]byte, len(get("/")))
@@ -198,6 +201,9 @@ func TestAnAdoptedConnectionIsReadFromOnlyOnceTheOtherProcessKnows(t *testing.T)
 				}
 				io.WriteString(theirs, "HTTP/1.1 204 No Content\r\n\r\n")
 				c.want(t, "")
+				if n := s.Stats().Adopted; n != 0 {
+					t.Errorf("%d adopted of those that are another's", n)
+				}
 			}
 			if len(told) > 0 {
 				t.Error("it was told twice")
