@@ -105,3 +105,15 @@ func Wire(raw net.Conn, within time.Duration) net.Conn {
 	w.open(raw, within)
 	return w
 }
+
+// Waiting is how many connections of s wait for a request.
+func Waiting(s *Server) (n int) {
+	for _, c := range s.conns(nil) {
+		c.mu.Lock()
+		if c.reading && c.clean && !c.aside {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
+}

@@ -226,6 +226,8 @@ func TestAStreamThatIsToldToEndLeavesBeforeTheDrainGoesForTheOthers(t *testing.T
 	stream, idle := dial(t, old.addr), dial(t, old.addr)
 	idle.send(t, get("/"))
 	idle.want(t, "old / 0")
+	// Until it waits for its next request it is not idle, and would leave as well.
+	until(t, "it waits", func() bool { return drain.Waiting(old.Server) == 2 })
 	stream.send(t, get("/stream"))
 	<-begun
 	old.HeadsUp(context.Background())
