@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/seed-754044b3/roadworthy/tools/compat"
+	"github.com/seed-754044b3/roadworthy/tools/internal/workspace"
+)
+
+const help = `usage: compat breaking [-against COMMIT] [-buf PROGRAM]
+       compat matrix [-with COMMIT] [-last N] [-patience D] [-v]
+
+breaking compares the protobuf contracts with those of the last release; .ci/install buf brings buf.
+matrix runs the client suites of the last releases on the fake of this tree, and those of this tree on theirs.
+
+Releases are those of docs/releases.md. While there is none, both say so and succeed; -against and -with
+name any commit in a release's place.
+`
+
+// run is the program, started in the folder dir. It returns 0, or 1 when something breaks, or 2 when it was called
+// wrongly.
+func run(ctx context.Context, dir string, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, help)
+		return 2
+	}
+	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, help) }
+	var check func(root string) error
+	switch args[0] {
+	case "breaking":
+		against := fs.String("against", "", "")
+		buf := fs.String("buf", filepath.Join("out", "bin", "buf"), "")
+		check = func(root string) error { return breaking(ctx, root, *against, *buf, stdout) }
+	case "matrix":
+		with := fs.String("with", "", "")
+		last := fs.Int("last", 3, "")
+		patience := fs.Duration("patience", compat.Patience, "")
+		verbose := fs.Bool("v", false, "")
+		check = func(root string) error { return matrix(ctx, root, *with, *last, *patience, *verbose, stdout) }
+	default:
+		fmt.Fprintf(stderr, "compat: there is no %q\n\n%s", args[0], help)
+		return 2
+	}
+	if err := fs.Parse(args[1:]); err != nil {
+		return 2
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "compat %s: unexpected argument %q\n", args[0], fs.Arg(0))
+		return 2
+	}
+	w, err := workspace.Load(dir)
+	if err == nil {
+		err = check(w.Root)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "compat %s: %v\n", args[0], err)
+		return 1
+	}
+	return 0
+}
+
+// releases are those to hold the tree against: the commit, if one is named, or the last n that are recorded. While
+// there is none, it says so.
+func releases(root, commit string, n int, stdout io.Writer) ([]compat.Release, error) {
+	if commit != "" {
+		return []compat.Release{{Version: commit, Commit: commit}}, nil
+	}
+	all, err := compat.Read(root)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		fmt.Fprintf(stdout, "nothing is released yet, as %s says: there is nothing to hold this tree against\n", compat.File)
+	}
+	return all[:min(max(n, 0), len(all))], nil
+}
+
+func breaking(ctx context.Context, root, against, buf string, stdout io.Writer) error {
+	last, err := releases(root, against, 1, stdout)
+	if err != nil || len(last) == 0 {
+		return err
+	}
+	if !filepath.IsAbs(buf) {
+		buf = filepath.Join(root, buf)
+	}
+	return compat.Breaking(ctx, root, buf, last[0], stdout)
+}
+
+func matrix(ctx context.Context, root, with string, n int, patience time.Duration, verbose bool, stdout io.Writer) error {
+	some, err := releases(root, with, n, stdout)
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	o := compat.Options{Patience: patience}
+	if verbose {
+		o.Log = stdout
+	}
+	return compat.Matrix(ctx, root, some, o, stdout)
+}
