@@ -16,9 +16,9 @@ import (
 const contract = "buf.yaml"
 
 // Breaking compares every protobuf contract of the repository at root with that of a release, by the program
-// buf and the rules under "breaking" in the contract's buf.yaml, and writes to out what it has compared. The error tells every change
-// that breaks callers, and every contract that is gone; a contract that the release does not have is new and
-// breaks nobody.
+// buf and the rules under "breaking" in the contract's buf.yaml, and writes to out what it has compared. The
+// error tells every change that breaks callers, and every contract that is gone; a contract that the release
+// does not have is new and breaks nobody.
 func Breaking(ctx context.Context, root, buf string, against Release, out io.Writer) error {
 	full, err := resolve(ctx, root, against)
 	if err != nil {
@@ -46,8 +46,12 @@ func Breaking(ctx context.Context, root, buf string, against Release, out io.Wri
 			if err := archive(ctx, root, full, folder, tar); err != nil {
 				return err
 			}
-			if err := compare(ctx, root, buf, folder, tar); err != nil {
-				broken = append(broken, fmt.Errorf("%s breaks callers of %s: %w", folder, against.Version, err))
+			breaks, err := compare(ctx, root, buf, folder, tar)
+			if err != nil {
+				return err
+			}
+			if breaks != "" {
+				broken = append(broken, fmt.Errorf("%s breaks callers of %s:\n%s", folder, against.Version, breaks))
 				continue
 			}
 			fmt.Fprintf(out, "%s breaks nobody who has %s\n", folder, against.Version)
@@ -56,8 +60,11 @@ func Breaking(ctx context.Context, root, buf string, against Release, out io.Wri
 	})
 }
 
-// compare runs buf on a folder of the working tree and the same of an archive.
-func compare(ctx context.Context, root, buf, folder, tar string) error {
+// found is buf's exit status when it has something to say of the contracts; others are that it failed itself.
+const found = 100
+
+// compare runs buf on a folder of the working tree and the same of an archive, and returns what it finds.
+func compare(ctx context.Context, root, buf, folder, tar string) (breaks string, err error) {
 	before := tar + "#format=tar"
 	if folder != "." {
 		before += ",subdir=" + folder
@@ -65,14 +72,11 @@ func compare(ctx context.Context, root, buf, folder, tar string) error {
 	cmd := exec.CommandContext(ctx, buf, "breaking", folder, "--against", before)
 	cmd.Dir = root
 	said, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
+	if err == nil || ctx.Err() != nil {
+		return "", ctx.Err()
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if exit, ended := errors.AsType[*exec.ExitError](err); ended && exit.ExitCode() == found {
+		return strings.TrimSpace(string(said)), nil
 	}
-	if _, ended := errors.AsType[*exec.ExitError](err); ended && len(said) > 0 {
-		return errors.New("\n" + strings.TrimSpace(string(said)))
-	}
-	return fmt.Errorf("%s breaking: %w", buf, err)
+	return "", fmt.Errorf("%s breaking %s: %w\n%s", buf, folder, err, said)
 }

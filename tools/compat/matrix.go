@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,9 +63,6 @@ func Matrix(ctx context.Context, root string, releases []Release, o Options, out
 				return err
 			}
 			defer func() { err = errors.Join(err, remove()) }()
-			if _, err := os.Stat(filepath.Join(tree, Suites)); err != nil {
-				return fmt.Errorf("%s (%s) has no %s, which runs its client suites: it is too old for the matrix", r.Version, r.Commit, Suites)
-			}
 			program := filepath.Join(dir, fmt.Sprint("fake", i))
 			if err := m.build(ctx, tree, r.Version, program); err != nil {
 				return err
@@ -100,7 +98,14 @@ func (m *matrix) build(ctx context.Context, tree, version, program string) error
 // pair runs one pairing and writes its outcome.
 func (m *matrix) pair(ctx context.Context, c cell) error {
 	began := time.Now()
-	err := m.run(ctx, c.suites, filepath.Join(c.suites, Suites), c.program)
+	suites := filepath.Join(c.suites, filepath.FromSlash(Suites))
+	_, err := os.Stat(suites)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%s has no %s, which would run its client suites", c.client, Suites)
+	case err == nil:
+		err = m.run(ctx, c.suites, suites, c.program)
+	}
 	outcome := "passed"
 	if err != nil {
 		outcome = "FAILED"
@@ -112,7 +117,7 @@ func (m *matrix) pair(ctx context.Context, c cell) error {
 	return nil
 }
 
-// keep is how much of the output of what failed is shown.
+// keep is how many bytes of the output of what failed are shown at least, if there are so many.
 const keep = 8 << 10
 
 // run runs a command in its own process group, which ends as a whole when its time is over.
@@ -141,25 +146,25 @@ func (m *matrix) run(ctx context.Context, dir, name string, args ...string) erro
 }
 
 // tail keeps the end of what is written to it.
-type tail struct{ text []byte }
+type tail struct {
+	text []byte
+	cut  bool // something was written before text
+}
 
 // Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
 	t.text = append(t.text, p...)
 	if len(t.text) > 2*keep {
-		t.text = append([]byte(nil), t.text[len(t.text)-keep:]...)
+		t.text, t.cut = append([]byte(nil), t.text[len(t.text)-keep:]...), true
 	}
 	return len(p), nil
 }
 
 // String is that end, from the beginning of a line.
 func (t *tail) String() string {
-	text := t.text
-	if len(text) > keep {
-		text = text[len(text)-keep:]
-		if _, rest, found := strings.Cut(string(text), "\n"); found {
-			return strings.TrimSpace(rest)
-		}
+	text := string(t.text)
+	if t.cut {
+		_, text, _ = strings.Cut(text, "\n")
 	}
-	return strings.TrimSpace(string(text))
+	return strings.TrimSpace(text)
 }

@@ -33,6 +33,7 @@ func run(ctx context.Context, dir string, args []string, stdout, stderr io.Write
 	fs.SetOutput(stderr)
 	fs.Usage = func() { fmt.Fprint(stderr, help) }
 	var check func(root string) error
+	last := new(1)
 	switch args[0] {
 	case "breaking":
 		against := fs.String("against", "", "")
@@ -40,7 +41,7 @@ func run(ctx context.Context, dir string, args []string, stdout, stderr io.Write
 		check = func(root string) error { return breaking(ctx, root, *against, *buf, stdout) }
 	case "matrix":
 		with := fs.String("with", "", "")
-		last := fs.Int("last", 3, "")
+		last = fs.Int("last", 3, "")
 		patience := fs.Duration("patience", compat.Patience, "")
 		verbose := fs.Bool("v", false, "")
 		check = func(root string) error { return matrix(ctx, root, *with, *last, *patience, *verbose, stdout) }
@@ -53,6 +54,10 @@ func run(ctx context.Context, dir string, args []string, stdout, stderr io.Write
 	}
 	if fs.NArg() > 0 {
 		fmt.Fprintf(stderr, "compat %s: unexpected argument %q\n", args[0], fs.Arg(0))
+		return 2
+	}
+	if *last < 1 {
+		fmt.Fprintf(stderr, "compat %s: -last is %d, want 1 or more\n", args[0], *last)
 		return 2
 	}
 	w, err := workspace.Load(dir)
@@ -79,7 +84,7 @@ func releases(root, commit string, n int, stdout io.Writer) ([]compat.Release, e
 	if len(all) == 0 {
 		fmt.Fprintf(stdout, "nothing is released yet, as %s says: there is nothing to hold this tree against\n", compat.File)
 	}
-	return all[:min(max(n, 0), len(all))], nil
+	return all[:min(n, len(all))], nil
 }
 
 func breaking(ctx context.Context, root, against, buf string, stdout io.Writer) error {
