@@ -28,7 +28,7 @@ const here = "this tree"
 // Patience is how long building a fake, or the client suites of one tree, may take unless [Options] say otherwise. It only ends what hangs.
 const Patience = 20 * time.Minute
 
-// Options are for [Matrix]. The zero value works.
+// Options are for [Matrix] and [Scenarios]. The zero value works.
 type Options struct {
 	Patience time.Duration // 0: the constant of that name
 	Log      io.Writer     // takes what builds and suites print; nil: only the end of what fails is shown
@@ -46,13 +46,10 @@ type cell struct {
 // The outcomes are written to out, a line each, as they come; the error names those that failed. All pairings
 // run, whatever becomes of the first.
 func Matrix(ctx context.Context, root string, releases []Release, o Options, out io.Writer) error {
-	if o.Patience == 0 {
-		o.Patience = Patience
-	}
+	m := newMatrix(o, out)
 	return temporary(func(dir string) (err error) {
-		m := &matrix{Options: o, out: out}
 		own := filepath.Join(dir, "fake")
-		if err := m.build(ctx, root, here, own); err != nil {
+		if err := m.build(ctx, root, here, own, FakePackage); err != nil {
 			return err
 		}
 		var cells []cell
@@ -64,7 +61,7 @@ func Matrix(ctx context.Context, root string, releases []Release, o Options, out
 			}
 			defer func() { err = errors.Join(err, remove()) }()
 			program := filepath.Join(dir, fmt.Sprint("fake", i))
-			if err := m.build(ctx, tree, r.Version, program); err != nil {
+			if err := m.build(ctx, tree, r.Version, program, FakePackage); err != nil {
 				return err
 			}
 			cells = append(cells, cell{r.Version, here, tree, own}, cell{here, r.Version, root, program})
@@ -82,15 +79,23 @@ func Matrix(ctx context.Context, root string, releases []Release, o Options, out
 	})
 }
 
+// matrix runs what it takes.
 type matrix struct {
 	Options
 	out io.Writer
 }
 
-// build builds the fake of a tree.
-func (m *matrix) build(ctx context.Context, tree, version, program string) error {
-	if err := m.run(ctx, tree, "go", "build", "-o", program, FakePackage); err != nil {
-		return fmt.Errorf("build the fake of %s: %w", version, err)
+func newMatrix(o Options, out io.Writer) *matrix {
+	if o.Patience == 0 {
+		o.Patience = Patience
+	}
+	return &matrix{o, out}
+}
+
+// build builds a command of a tree.
+func (m *matrix) build(ctx context.Context, tree, version, program, command string) error {
+	if err := m.run(ctx, tree, "go", "build", "-o", program, command); err != nil {
+		return fmt.Errorf("build %s of %s: %w", command, version, err)
 	}
 	return nil
 }

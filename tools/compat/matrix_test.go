@@ -111,12 +111,12 @@ func TestAFakeThatDoesNotBuildIsToldWithItsRelease(t *testing.T) {
 	broken := compat.Release{Version: "v0.2.0", Commit: r.commit()}
 	r.write(fakeFile, speaks("v1"))
 	err := compat.Matrix(t.Context(), r.root, []compat.Release{broken}, compat.Options{}, &bytes.Buffer{})
-	if err == nil || !strings.Contains(err.Error(), "build the fake of v0.2.0") || !strings.Contains(err.Error(), "nonsense") {
+	if err == nil || !strings.Contains(err.Error(), "build ./examples/game/cmd/gamefake of v0.2.0") || !strings.Contains(err.Error(), "nonsense") {
 		t.Errorf("the error is %v", err)
 	}
 	r.write(fakeFile, "package main\n")
 	err = compat.Matrix(t.Context(), r.root, []compat.Release{broken}, compat.Options{}, &bytes.Buffer{})
-	if err == nil || !strings.Contains(err.Error(), "build the fake of this tree") {
+	if err == nil || !strings.Contains(err.Error(), "build ./examples/game/cmd/gamefake of this tree") {
 		t.Errorf("the error is %v", err)
 	}
 	if n := r.worktrees(); n != 1 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/seed-754044b3/roadworthy/tools/compat"
 	"github.com/seed-754044b3/roadworthy/tools/internal/workspace"
@@ -14,11 +13,13 @@ import (
 
 const help = `usage: compat breaking [-against COMMIT] [-buf PROGRAM]
        compat matrix [-with COMMIT] [-last N] [-patience D] [-v]
+       compat scenarios [-with COMMIT] [-patience D] [-v]
 
 breaking compares the protobuf contracts with those of the last release; .ci/install buf brings buf.
 matrix runs the client suites of the last releases on the fake of this tree, and those of this tree on theirs.
+scenarios tells where a scenario of this tree comes out otherwise on the production program of the last release.
 
-Releases are those of docs/releases.md. While there is none, both say so and succeed; -against and -with
+Releases are those of docs/releases.md. While there is none, each says so and succeeds; -against and -with
 name any commit in a release's place.
 `
 
@@ -39,12 +40,27 @@ func run(ctx context.Context, dir string, args []string, stdout, stderr io.Write
 		against := fs.String("against", "", "")
 		buf := fs.String("buf", filepath.Join("out", "bin", "buf"), "")
 		check = func(root string) error { return breaking(ctx, root, *against, *buf, stdout) }
-	case "matrix":
+	case "matrix", "scenarios":
 		with := fs.String("with", "", "")
-		last = fs.Int("last", 3, "")
+		if args[0] == "matrix" {
+			last = fs.Int("last", 3, "")
+		}
 		patience := fs.Duration("patience", compat.Patience, "")
 		verbose := fs.Bool("v", false, "")
-		check = func(root string) error { return matrix(ctx, root, *with, *last, *patience, *verbose, stdout) }
+		check = func(root string) error {
+			some, err := releases(root, *with, *last, stdout)
+			if err != nil || len(some) == 0 {
+				return err
+			}
+			o := compat.Options{Patience: *patience}
+			if *verbose {
+				o.Log = stdout
+			}
+			if args[0] == "scenarios" {
+				return compat.Scenarios(ctx, root, some[0], o, stdout)
+			}
+			return compat.Matrix(ctx, root, some, o, stdout)
+		}
 	default:
 		fmt.Fprintf(stderr, "compat: there is no %q\n\n%s", args[0], help)
 		return 2
@@ -96,16 +112,4 @@ func breaking(ctx context.Context, root, against, buf string, stdout io.Writer) 
 		buf = filepath.Join(root, buf)
 	}
 	return compat.Breaking(ctx, root, buf, last[0], stdout)
-}
-
-func matrix(ctx context.Context, root, with string, n int, patience time.Duration, verbose bool, stdout io.Writer) error {
-	some, err := releases(root, with, n, stdout)
-	if err != nil || len(some) == 0 {
-		return err
-	}
-	o := compat.Options{Patience: patience}
-	if verbose {
-		o.Log = stdout
-	}
-	return compat.Matrix(ctx, root, some, o, stdout)
 }
