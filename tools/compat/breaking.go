@@ -24,18 +24,14 @@ func Breaking(ctx context.Context, root, buf string, against Release, out io.Wri
 	if err != nil {
 		return err
 	}
-	listed, err := git(ctx, root, "ls-tree", "-r", "--name-only", full)
+	files, err := listed(ctx, root, full, contract)
 	if err != nil {
 		return err
 	}
 	return temporary(func(dir string) error {
 		var broken []error
 		tar := filepath.Join(dir, "contract.tar")
-		for file := range strings.Lines(listed) {
-			file = strings.TrimSpace(file)
-			if path.Base(file) != contract {
-				continue
-			}
+		for _, file := range files {
 			folder := path.Dir(file)
 			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(file))); errors.Is(err, os.ErrNotExist) {
 				broken = append(broken, fmt.Errorf("%s: the contract that %s has there is gone", folder, against.Version))

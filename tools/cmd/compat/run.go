@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,7 +16,8 @@ const help = `usage: compat breaking [-against COMMIT] [-buf PROGRAM]
        compat matrix [-with COMMIT] [-last N] [-patience D] [-v]
        compat scenarios [-with COMMIT] [-patience D] [-v]
 
-breaking compares the protobuf contracts with those of the last release; .ci/install buf brings buf.
+breaking compares the protobuf contracts with those of the last release, by buf (.ci/install buf), and the
+routes, metrics and failure codes that services promise.
 matrix runs the client suites of the last releases on the fake of this tree, and those of this tree on theirs.
 scenarios tells where a scenario of this tree comes out otherwise on the production program of the last release.
 
@@ -111,5 +113,5 @@ func breaking(ctx context.Context, root, against, buf string, stdout io.Writer) 
 	if !filepath.IsAbs(buf) {
 		buf = filepath.Join(root, buf)
 	}
-	return compat.Breaking(ctx, root, buf, last[0], stdout)
+	return errors.Join(compat.Breaking(ctx, root, buf, last[0], stdout), compat.Promises(ctx, root, last[0], stdout))
 }
