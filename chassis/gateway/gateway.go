@@ -5,6 +5,12 @@
 // query parameters, nothing in the body that contradicts the path. (A zero contradicts nothing:
 // unless the field is optional, it cannot be told from one that is left out.)
 //
+// An enum's value is said by its name or its number. A number that the contract does not name
+// reaches the method when it stands in a body, as it does over gRPC, and is the method's to refuse,
+// with a code of the service. In a query or a path it is refused as malformed input, as a name that
+// the contract does not have is everywhere: what reads queries there looks values up in the contract,
+// and grpc-gateway lets that be replaced for a whole process only.
+//
 // Errors are declared failures ([failure.Failer]), as anywhere. Of a plain gRPC status that a
 // method returns, the callers' sort is answered with its message, as malformed input and with
 // the HTTP status that google.rpc.Code documents; UNAUTHENTICATED, PERMISSION_DENIED,

@@ -357,6 +357,7 @@ func TestWhatIsNoRequestIsRefusedOverHTTP(t *testing.T) {
 		{"a parameter of the wrong type", "GET", "/v1/games?page_size=many", "", nil, 400, 400, "page_size"},
 		{"a page size beyond 32 bits", "GET", "/v1/games?page_size=4294967296", "", nil, 400, 400, "page_size"},
 		{"a state that is none", "GET", "/v1/games?state=STATE_SOLID", "", nil, 400, 400, "STATE_SOLID"},
+		{"a state's number that is none's", "GET", "/v1/games?state=9", "", nil, 400, 400, "9"},
 		{"a parameter that cannot be read", "GET", "/v1/games?page_size=%zz", "", nil, 400, 400, "%zz"},
 		{"a position that is no number", "GET", game + "/events?after_position=now", "", nil, 400, 400, "after_position"},
 		{"a position that cannot be read", "GET", game + "/events?after_position=%zz", "", nil, 400, 400, "%zz"},

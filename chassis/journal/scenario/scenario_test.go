@@ -307,6 +307,29 @@ func TestTwoSystemsThatDifferAreTold(t *testing.T) {
 	}
 }
 
+func TestOnlyAnswersThatAScenarioLeavesOpenAreNotCompared(t *testing.T) {
+	careful, boastful := start(t, nil), start(t, nil)
+	do := boastful.Do
+	boastful.Do = func(ctx context.Context, r *scenario.Run, key string, o order) scenario.Result[left] {
+		got := do(ctx, r, key, o)
+		got.Answer++
+		return got
+	}
+	for name, c := range map[string]struct {
+		then   jarThen
+		differ bool
+	}{
+		"it is open":                       {jarThen{Events: []fact{filled(3)}}, false},
+		"it is known":                      {jarThen{Answer: 5, Events: []fact{filled(3)}}, true},
+		"there is none, and both give one": {jarThen{Failure: 1002}, true},
+	} {
+		sc := jarScenario{Name: name, Given: givenTwo, When: order{Do: "fill", Count: 3}, Then: c.then}
+		if err := suite(sc).CompareOne(t.Context(), careful, boastful, sc); (err != nil) != c.differ {
+			t.Errorf("%s: they differ: %v; want %v", name, err, c.differ)
+		}
+	}
+}
+
 func TestExceptionsForScenariosThatThereAreNotAreRefused(t *testing.T) {
 	s := suite(takesOne)
 	if err := s.CheckUnable(&jarSystem{Unable: map[string]string{takesOne.Name: "so it is"}}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/chassis/journal/jetstream"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/scenario"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/scenario/wire"
 	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
@@ -58,15 +60,27 @@ func limits(setting string) arena.Limits {
 func inMemory(testing.TB) string { return "mem:" }
 func onDisk(t testing.TB) string { return "file:" + filepath.Join(t.TempDir(), "games.db") }
 
+// scheme is the beginning of a journal's URL, with its colon, and engine what opens it.
+func scheme(url string) string {
+	before, _, _ := strings.Cut(url, ":")
+	return before + ":"
+}
+
+func engine(url string) journal.Engine {
+	if slices.Contains(jetstream.Engine.Schemes, strings.TrimSuffix(scheme(url), ":")) {
+		return jetstream.Engine
+	}
+	return sqlite.Engine
+}
+
 // inProcess runs the rules of the service in this process, without a network, on a journal.
 func inProcess(where func(testing.TB) string) scenario.Open[scenarios.Command, scenarios.Answer] {
 	return func(t testing.TB, setting string) *scenarios.System {
 		t.Helper()
 		url := where(t)
-		scheme, _, _ := strings.Cut(url, ":")
 		clk := clock.NewVirtual(began)
 		host := &journal.Local{Time: clk}
-		tap := scenario.NewTap(sqlite.Engine)
+		tap := scenario.NewTap(engine(url))
 		j, err := journal.Open(t.Context(), host, url, tap.Engine())
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +109,7 @@ func inProcess(where func(testing.TB) string) scenario.Open[scenarios.Command, s
 			}
 		})
 		return &scenarios.System{
-			Name: "in process on " + scheme + ":", Tap: tap, Settle: func() { clk.Advance(0) },
+			Name: "in process on " + scheme(url), Tap: tap, Settle: func() { clk.Advance(0) },
 			Do: scenarios.Do(wire.Local(&gamev1.GameService_ServiceDesc, api.NewServer(games))),
 		}
 	}

@@ -56,4 +56,15 @@ var trouble = Chapter{Title: "When the journal fails", Scenarios: []Scenario{
 		When:  Get{},
 		Then:  fails(1203),
 	},
+	{
+		Name:   "a move in a game that is damaged since the last look may have been stored",
+		Given:  played("33"),
+		Before: []Command{Get{}},
+		Fault:  scenario.Fault{Reads: journal.ErrCorrupt},
+		When:   Drop{By: "ann", Column: 3},
+		Then:   fails(1202, dropped(red, 3, 2)),
+		Except: map[scenario.Mode]string{
+			scenario.Retried: "the second time it is known",
+		},
+	},
 }}

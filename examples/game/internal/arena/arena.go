@@ -220,7 +220,10 @@ func (a *Arena) follow(recorded *journal.Recorded) error {
 	if err != nil {
 		return err
 	}
-	t := a.tableFor(id, e)
+	t, err := a.tableFor(id, e)
+	if err != nil {
+		return err
+	}
 	if t == nil && !a.index.knows(id) {
 		return fmt.Errorf("%w: stream %s, position %d: the game was never created, or is over", journal.ErrCorrupt, recorded.Stream, recorded.Position)
 	}
@@ -235,15 +238,25 @@ func (a *Arena) follow(recorded *journal.Recorded) error {
 
 // tableFor is the table at which e happened. It is nil for a game that is over and forgotten,
 // which happens to an open one when others look at the journal ahead of the feed.
-func (a *Arena) tableFor(id string, e record.Event) *table {
+func (a *Arena) tableFor(id string, e record.Event) (*table, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	t := a.tables[id]
-	if _, first := e.Fact.(record.Created); t == nil && first {
-		t = newTable(record.New(id))
-		a.tables[id] = t
+	_, first := e.Fact.(record.Created)
+	if t != nil || !first {
+		a.mu.Unlock()
+		return t, nil
 	}
-	return t
+	// Nobody finds a table at which nothing has happened.
+	g, err := record.New(id).With(e)
+	if err != nil {
+		a.mu.Unlock()
+		return nil, fmt.Errorf("%w: %w", journal.ErrCorrupt, err)
+	}
+	t = newTable(g)
+	a.tables[id] = t
+	a.mu.Unlock()
+	a.attend(t)
+	return t, nil
 }
 
 // eventOf reads what the journal keeps.

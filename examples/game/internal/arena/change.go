@@ -43,15 +43,20 @@ func (a *Arena) apply(ctx context.Context, c change) (*record.Game, error) {
 			return c.granted(g, i)
 		}
 		id, facts, err := a.outcome(c, g)
+		stored := false // or perhaps
 		if err == nil && len(facts) > 0 {
-			if err := a.append(ctx, g, id, facts); err != nil && !overtaken(err) {
+			err := a.append(ctx, g, id, facts)
+			if err != nil && !overtaken(err) {
 				return nil, trouble(err)
 			}
+			stored = id == c.id && mayBeStored(err)
 		}
 		// What was appended, here or elsewhere, happens at the table before anybody is told,
 		// and nobody is refused for how the game stood before.
 		fresh, readErr := a.refresh(ctx, t)
 		switch {
+		case readErr != nil && stored:
+			return nil, unseen(readErr)
 		case readErr != nil:
 			return nil, readErr
 		case fresh.Position() > g.Position():
@@ -123,7 +128,7 @@ func (a *Arena) append(ctx context.Context, g *record.Game, id string, facts []r
 			}
 		}
 		return nil
-	case unknown != nil && !overtaken(err):
+	case unknown != nil:
 		// That the last attempt stored nothing says nothing about those before it.
 		err = errors.Join(err, unknown)
 	}
@@ -139,6 +144,15 @@ func overtaken(err error) bool {
 	var conflict *journal.ConflictError
 	var taken *journal.IDReusedError
 	return errors.As(err, &conflict) || errors.As(err, &taken)
+}
+
+// mayBeStored reports whether what an append ended with leaves it possible that the events are in the journal.
+func mayBeStored(err error) bool { return err == nil || errors.Is(err, journal.ErrUnknownOutcome) }
+
+// unseen is what is answered when a wish has gone into the journal, and the game with it cannot be read: that
+// nothing was stored, which a failure to read says otherwise, would be wrong.
+func unseen(err error) error {
+	return trouble(fmt.Errorf("read the game after an append: %w: %w", journal.ErrUnknownOutcome, err))
 }
 
 // trouble makes a failure of what the journal returned.

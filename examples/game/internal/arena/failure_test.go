@@ -314,6 +314,55 @@ func TestDamageIsNoticed(t *testing.T) {
 	})
 }
 
+// Who is told that the record cannot be read takes it that nothing was done.
+func TestAWishThatIsStoredAndCannotBeReadIsNotAnsweredAsRefused(t *testing.T) {
+	for name, damage := range map[string]error{"damaged": journal.ErrCorrupt, "out of reach": journal.ErrBusy} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			a, _ := w.open() // nobody follows, so that nobody else reads
+			id, tokens := w.match(a, arena.Create{})
+			wishes := map[string]func() error{
+				"create": func() error {
+					_, err := a.Create(w.ctx, arena.Create{})
+					return err
+				},
+				"drop": func() error {
+					_, _, err := a.Drop(w.ctx, arena.Drop{Game: id, Token: tokens[rules.Red], Column: 3, RequestID: "drop"})
+					return err
+				},
+			}
+			for wish, do := range wishes {
+				before, err := w.Head(w.ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.on(&w.flaky.read, func() error { return damage })
+				w.wantNumber(wish, do(), 1202)
+				w.on(&w.flaky.read, nil)
+				if after, err := w.Head(w.ctx); err != nil || after != before+1 {
+					t.Errorf("%s: the journal went from %d to %d, %v; want one event more", wish, before, after, err)
+				}
+			}
+			if err := wishes["drop"](); err != nil {
+				t.Errorf("the move, repeated when the game can be read again: %v", err)
+			}
+			if g, err := a.Game(w.ctx, id); err != nil || len(g.Moves) != 1 {
+				t.Errorf("the game has %d moves, %v; want the one", len(g.Moves), err)
+			}
+		})
+	}
+}
+
+func TestAWishThatCameTooLateForAGameThatCannotBeReadIsRefused(t *testing.T) {
+	w := newWorld(t)
+	a, _ := w.open()
+	id, tokens := w.match(a, arena.Create{})
+	w.on(&w.flaky.append, func() error { return &journal.ConflictError{Stream: "game-" + id, Expected: journal.Any} })
+	w.on(&w.flaky.read, func() error { return journal.ErrCorrupt })
+	_, _, err := a.Drop(w.ctx, arena.Drop{Game: id, Token: tokens[rules.Red], Column: 3})
+	w.wantNumber("a move", err, 1203)
+}
+
 func TestTheKeyIsMadeOnce(t *testing.T) {
 	w := newWorld(t)
 	a, _ := w.start()

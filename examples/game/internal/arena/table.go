@@ -58,12 +58,17 @@ func (a *Arena) table(ctx context.Context, id string) (*table, error) {
 	if _, err := a.refresh(ctx, t); err != nil {
 		return nil, err
 	}
+	a.attend(t)
+	return t, nil
+}
+
+// attend sets a new table's timer and its bot going, in an arena that is awake.
+func (a *Arena) attend(t *table) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a.awake.Load() {
 		a.set(t)
 	}
-	return t, nil
 }
 
 func unknown(id string) error { return errUnknownGame.With("game_id", id) }

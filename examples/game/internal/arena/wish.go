@@ -52,11 +52,15 @@ func (a *Arena) Create(ctx context.Context, w Create) (*record.Game, error) {
 	if a.openGames() >= a.Limits.OpenGames {
 		return nil, errTooManyGames.With("limit", failure.Safe(a.Limits.OpenGames))
 	}
-	if err := a.append(ctx, record.New(id), "created", []record.Fact{fact}); err != nil && !overtaken(err) {
-		return nil, trouble(err)
+	stored := a.append(ctx, record.New(id), "created", []record.Fact{fact})
+	if stored != nil && !overtaken(stored) {
+		return nil, trouble(stored)
 	}
 	t, err := a.table(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil && mayBeStored(stored):
+		return nil, unseen(err)
+	case err != nil:
 		return nil, err
 	}
 	return created(t.now(), fact, nil)

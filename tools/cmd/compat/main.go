@@ -1,0 +1,16 @@
+// Command compat holds this tree against the releases that docs/releases.md records. Run it in the repository
+// without arguments to see how.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := run(ctx, ".", os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,43 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// What Scenarios runs.
+const (
+	// ProductionPackage is the service's command.
+	ProductionPackage = "./examples/game/cmd/gamed"
+	// ScenariosPackage has the service's scenarios and a test that compares two builds of the command.
+	ScenariosPackage = "./examples/game/scenarios"
+
+	twoBuilds = "OnTwoBuildsOfTheProductionProgram$"
+)
+
+// Scenarios runs every scenario of the tree at root on the production program of the tree and on that of a
+// release, and compares what comes of them. A difference need not be wrong: it is what a change log should tell,
+// and is in the error, with - for the tree and + for the release.
+func Scenarios(ctx context.Context, root string, r Release, o Options, out io.Writer) error {
+	m := newMatrix(o, out)
+	return temporary(func(dir string) (err error) {
+		tree := filepath.Join(dir, "tree")
+		remove, err := checkout(ctx, root, r, tree)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+		program := filepath.Join(dir, "production")
+		if err := m.build(ctx, tree, r.Version, program, ProductionPackage); err != nil {
+			return err
+		}
+		if err := m.run(ctx, root, "go", "test", "-count=1", "-run", twoBuilds, ScenariosPackage, "-other", program); err != nil {
+			return fmt.Errorf("scenarios of this tree do not come out the same on %s: %w", r.Version, err)
+		}
+		fmt.Fprintf(out, "every scenario of this tree comes out the same on %s\n", r.Version)
+		return nil
+	})
+}
