@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -518,6 +519,43 @@ func TestCallsHaveIDsAndTraces(t *testing.T) {
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
 		_, _ = h.say(cancelled, "")
+	}
+}
+
+func TestWhereIDsAreForFailuresOnlyThoseAndStreamsHaveThem(t *testing.T) {
+	var id string
+	say := map[string]func() error{
+		"answer":  func() error { return nil },
+		"failure": func() error { return errFull.New() },
+		"panic":   func() error { panic("away") },
+		"exit":    func() error { runtime.Goexit(); return nil },
+	}
+	e := &echo{
+		say: func(ctx context.Context, what string) (string, error) {
+			id = request.From(ctx).ID
+			return "", say[what]()
+		},
+		count: func(_ string, send func(string) error, ctx context.Context) error {
+			id = request.From(ctx).ID
+			return send("")
+		},
+	}
+	h := start(t, options{grpc: grpcserver.Config{IDOnFailure: true}}, e)
+	for what := range say {
+		var header metadata.MD
+		_, err := h.say(t.Context(), what, grpc.Header(&header))
+		var want []string
+		if what != "answer" {
+			want = []string{id}
+		}
+		if got := header.Get("x-request-id"); (err != nil) != (want != nil) || id == "" || !slices.Equal(got, want) {
+			t.Errorf("%s: ids %q, want %q; %v", what, got, want, err)
+		}
+	}
+	cs := h.stream(t.Context(), count, "")
+	header, err := cs.Header()
+	if _, nextErr := next(cs); err != nil || nextErr != nil || !slices.Equal(header.Get("x-request-id"), []string{id}) {
+		t.Errorf("stream: header %v, %v, %v", header, err, nextErr)
 	}
 }
 

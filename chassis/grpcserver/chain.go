@@ -39,6 +39,7 @@ type chain struct {
 	service   *chassis.Service
 	listener  string
 	timeout   time.Duration
+	sparing   bool // of ids: answers of unary methods carry them only with failures
 	codec     codec
 	maxSend   int64
 	inFlight  prometheus.Gauge
@@ -102,7 +103,7 @@ func (s *scope) Value(key any) any {
 
 func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard) *chain {
 	c := &chain{
-		service: s, listener: listener, timeout: cfg.Timeout, codec: newCodec(), maxSend: int64(cfg.MaxSend),
+		service: s, listener: listener, timeout: cfg.Timeout, sparing: cfg.IDOnFailure, codec: newCodec(), maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{}, places: map[string]*place{},
 		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()), incoming: incomingKey(),
 	}
@@ -151,6 +152,13 @@ func (cl *call) header(set func(metadata.MD) error) {
 	cl.chain.headers.Put(md)
 }
 
+// sendID sends the id of a unary call to the caller, unless the method has sent the header already.
+func (cl *call) sendID() {
+	if s := grpc.ServerTransportStreamFromContext(cl.Parent); s != nil {
+		cl.header(s.SetHeader)
+	}
+}
+
 const idKey = "x-request-id"
 
 // intercept asks the world whether the method may run; message is the request of a unary one.
@@ -193,6 +201,9 @@ func (cl *call) end(method string, stream bool, err error) error {
 		var f *failure.Code
 		f, err = cl.answer(err)
 		code, number, class = status.Code(err), f.Number(), f.Class()
+		if c.sparing && !stream {
+			cl.sendID()
+		}
 	}
 	route := cl.route
 	if route == nil {
@@ -319,8 +330,8 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 	return func(srv any, ctx context.Context, recv func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		cl := c.idle.Get().(*call)
 		cl.begin(c, ctx, method, route)
-		if s := grpc.ServerTransportStreamFromContext(ctx); s != nil {
-			cl.header(s.SetHeader)
+		if !c.sparing {
+			cl.sendID()
 		}
 		cl.recv, cl.place = recv, p
 		returned := false

@@ -108,11 +108,20 @@ func TestAWholeServerTakesLittleMoreMemoryThanBareGRPC(t *testing.T) {
 		grpc:  grpcserver.Config{Workers: workers},
 		world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard },
 	}, back())
+	sparing := start(t, options{
+		grpc:  grpcserver.Config{Workers: workers, IDOnFailure: true},
+		world: func(w *chassis.World) { w.Log, w.Stdout = zap.NewNop(), io.Discard },
+	}, back())
 	objects, bytes := newCaller(t, l.Addr()).memory(t)
-	ours, ourBytes := newCaller(t, h.Addr("grpc")).memory(t)
-	t.Logf("bare: %.1f objects, %.0f bytes; ours: %.1f objects, %.0f bytes", objects, bytes, ours, ourBytes)
-	if ours > objects+4.5 || ourBytes > bytes+900 {
-		t.Errorf("%.1f objects and %.0f bytes more than bare grpc-go, want 4.5 and 900 at most", ours-objects, ourBytes-bytes)
+	for name, c := range map[string]struct {
+		host           *host
+		objects, bytes float64
+	}{"ours": {h, 4.5, 900}, "ours with id_on_failure": {sparing, 0.5, 330}} {
+		ours, ourBytes := newCaller(t, c.host.Addr("grpc")).memory(t)
+		t.Logf("bare: %.1f objects, %.0f bytes; %s: %.1f objects, %.0f bytes", objects, bytes, name, ours, ourBytes)
+		if ours > objects+c.objects || ourBytes > bytes+c.bytes {
+			t.Errorf("%s: %.1f objects and %.0f bytes more than bare grpc-go, want %v and %v at most", name, ours-objects, ourBytes-bytes, c.objects, c.bytes)
+		}
 	}
 }
 

@@ -57,7 +57,13 @@ type Config struct {
 	Admission chassis.AdmissionConfig `config:"admission"`
 
 	Reflection bool `config:"reflection" doc:"let callers ask which services there are, as grpcurl does"`
-	MaxConns   int  `config:"max_conns" doc:"connections open at a time"`
+	// IDOnFailure is for callers that do not look at the x-request-id of an answer which is none of a
+	// failure: it is new each time, so that it drives what repeats from the table by which a connection
+	// compresses its headers (RFC 7541, section 2.3.2). Log, context and streams have the id as ever. A method
+	// that sends its header itself, and fails then, has sent it without.
+	IDOnFailure bool `config:"id_on_failure" doc:"tell callers of unary methods the id of a call only when it fails; spares a small call about a tenth"`
+
+	MaxConns int `config:"max_conns" doc:"connections open at a time"`
 	// MaxConnsPerClient is as for HTTP: an IPv6 network of 64 bits is one client, loopback and unix
 	// sockets are exempt.
 	MaxConnsPerClient int           `config:"max_conns_per_client" doc:"connections that one client address has open at a time; one more is closed"`

@@ -88,6 +88,7 @@ func Peers(bin string, protocol Protocol, features bool) []Peer {
 			classic(bin, workers, "core", "grpc-workers-32"),
 			seldom(classic(bin, workers+floor, "core", "grpc-workers-32")),
 			like(workers+floor, own(bin, protocol, "ours")),
+			like(workers+floor, own(bin, protocol, "ours, ids with failures only", "-grpc.id_on_failure")),
 			like(workers, own(bin, protocol, "ours, no heap floor", "-heap_floor=4MiB")),
 			like(Bare, own(bin, protocol, "ours, no workers, no heap floor", "-grpc.workers=-1", "-heap_floor=4MiB")),
 			classic(bin, "middleware", "core", "grpc-mw"),
@@ -116,6 +117,7 @@ func featuresOf(protocol Protocol) []feature {
 		return append(list,
 			feature{"deadline", "-grpc.timeout=-1s", ""},
 			feature{"workers", "-grpc.workers=-1", ""},
+			feature{"id with every answer", "-grpc.id_on_failure", ""},
 			feature{"access rules", "", "-grpc.acl.allow=127.0.0.0/8,10.0.0.0/8"},
 		)
 	}
