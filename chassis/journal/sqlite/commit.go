@@ -251,14 +251,16 @@ func (t *committer) compare(pos journal.Position, e *journal.Event) (stream int6
 	if err != nil || !row {
 		return 0, false, err
 	}
-	stream = q.Stmt.ColumnInt64(1)
 	t.seen.chunk = t.seen.chunk[:0]
-	r, err := t.key.decodeRecord(pos, stream, t.seen.blob(q.Stmt))
+	r, err := decodeRecord(pos, t.seen.blob(q.Stmt))
+	if err == nil && r.pos != pos {
+		err = fmt.Errorf("%w: the event at position %d is that of position %d", journal.ErrCorrupt, pos, r.pos)
+	}
 	if err != nil {
 		return 0, false, err
 	}
 	sameID := len(r.id) == 0 || string(r.id) == e.ID
-	return stream, sameID && string(r.eventType) == e.Type && string(r.data) == string(e.Data), nil
+	return r.stream, sameID && string(r.eventType) == e.Type && string(r.data) == string(e.Data), nil
 }
 
 // addStream gives a new stream the next number.
@@ -273,7 +275,7 @@ func (t *committer) addStream(name string) (int64, error) {
 
 // addEvent stores an event at pos.
 func (t *committer) addEvent(e *journal.Event, stream int64, prev, pos journal.Position, now int64) error {
-	t.record = t.key.appendRecord(t.record[:0], pos, stream, prev, now, e)
+	t.record = appendRecord(t.record[:0], pos, stream, prev, now, e)
 	err := t.Query(insertEvent).Number(1, int64(pos)).Number(2, stream).Blob(3, t.record).Run()
 	if err == nil && e.ID != "" {
 		err = t.Query(insertID).Number(1, stream).Text(2, e.ID).Number(3, int64(pos)).Run()

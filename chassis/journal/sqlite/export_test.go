@@ -24,12 +24,12 @@ func Borrow(ctx context.Context, j journal.Journal) (release func(), err error) 
 	return func() { p.release(c) }, err
 }
 
-// Crowd has the connection of a journal in memory remember as many stream names as it can, all but
-// a few of which are of no stream. No call may be going on.
+// Crowd has the connection of a journal in memory remember as many stream names as it can, all of no
+// stream. No call may be going on.
 func Crowd(j journal.Journal) {
-	names := j.(*store).memory.names
-	for i := range int64(maxCachedNames - 10) {
-		names[-1-i] = "of no stream"
+	names := &j.(*store).memory.names
+	for i := range int64(manyNames) {
+		names.put(-1-i, "of no stream")
 	}
 }
 

@@ -137,7 +137,7 @@ func prepare(ctx context.Context, w *conn, r journal.Request) (journal.Position,
 
 // verify looks for damage: in the whole of a small file, in the newest events of a large one.
 func verify(ctx context.Context, c *conn, head journal.Position, size int64) error {
-	s := span{until: head}
+	s := span{until: head, whole: true}
 	if size <= wholeCheck {
 		if err := kind.Check(c.Conn.Conn); err != nil {
 			return err
