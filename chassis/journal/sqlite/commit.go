@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
@@ -28,8 +29,9 @@ type committer struct {
 
 	// What was found in the file, which is as it was for as long as its head is: streams are made and
 	// grow with events only. Asking for it takes half the time of an append in memory.
-	known   map[string]place
-	streams int64 // how many there are; 0: not known
+	known    map[string]place
+	maxKnown int
+	streams  int64 // how many there are; 0: not known
 }
 
 // A place is where a batch goes.
@@ -38,7 +40,7 @@ type place struct {
 	version journal.Version
 }
 
-// maxKnown bounds the streams whose places are remembered, at most 2 MiB.
+// maxKnown is of how many streams a committer remembers the places, at most 2 MiB.
 const maxKnown = 1 << 12
 
 // forget drops what was found in the file.
@@ -49,8 +51,11 @@ func (t *committer) forget() {
 
 // remember notes the place of a stream that exists.
 func (t *committer) remember(name string, p place) {
-	if t.known == nil || len(t.known) >= maxKnown {
-		t.known = map[string]place{}
+	if _, ok := t.known[name]; !ok {
+		if t.known == nil || len(t.known) >= t.maxKnown {
+			t.known = map[string]place{}
+		}
+		name = strings.Clone(name) // it may be a part of what is much larger
 	}
 	t.known[name] = p
 }

@@ -17,6 +17,9 @@ func SetMaxPages(j journal.Journal, n int) error {
 // SetPatience is how long appends wait for other writers. No append may be going on.
 func SetPatience(j journal.Journal, d time.Duration) { j.(*store).writer.patience = d }
 
+// Forgetful has a journal in a file remember the places of n streams. No append may be going on.
+func Forgetful(j journal.Journal, n int) { j.(*store).writer.maxKnown = n }
+
 // Borrow takes a connection from readers until release is called.
 func Borrow(ctx context.Context, j journal.Journal) (release func(), err error) {
 	p := j.(*store).pool
