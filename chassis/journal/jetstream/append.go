@@ -173,7 +173,7 @@ func (a *appending) look() (journal.Version, error) {
 		if p.fresh && (!a.given || p.complete) && p.expect.Met(p.version) {
 			continue
 		}
-		version, err := a.version(a.ctx, p.stream)
+		version, err := a.version(a.ctx, p.stream, 0)
 		if err != nil {
 			return 0, err
 		}

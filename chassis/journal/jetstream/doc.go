@@ -42,6 +42,9 @@
 // 262,144 in memory; for other streams, and those that are longer, an append that carries IDs reads the
 // stream first.
 //
+// A sequence of all events has up to three batches in hand and on their way, each of at most 512 events and
+// about a mebibyte, so that a subscriber that is slow and far behind holds some three mebibytes.
+//
 // Reads ask the server that leads the stream for the end, and any server for the events up to it. A leader
 // that was cut off from the others answers for up to 20 seconds with what it knew, if the client reaches
 // no other; an answer that is older than what this process has seen is never taken.

@@ -33,6 +33,7 @@ type hub struct {
 // A signal wakes those who wait for events of one stream, or of any.
 type signal struct {
 	head   journal.Position // there may be events up to here
+	event  journal.Position // of the one stream; there is one here
 	grown  chan struct{}    // closed when head moves
 	waited bool             // somebody took grown
 	users  int
@@ -43,6 +44,10 @@ func (g *signal) advance(head journal.Position) {
 		return
 	}
 	g.head = head
+	g.wake()
+}
+
+func (g *signal) wake() {
 	if g.waited {
 		close(g.grown)
 		g.grown, g.waited = make(chan struct{}), false
@@ -97,12 +102,13 @@ func (h *hub) leave(stream string) {
 	}
 }
 
-// state returns how far a subscriber may look, and a channel that is closed when that has moved.
-func (h *hub) state(g *signal) (journal.Position, <-chan struct{}) {
+// state returns how far a subscriber may look, where its one stream is known to have an event, and a channel
+// that is closed when the first has moved.
+func (h *hub) state(g *signal) (head, event journal.Position, grown <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g.waited = true
-	return g.head, g.grown
+	return g.head, g.event, g.grown
 }
 
 // wake tells of an event of a stream.
@@ -138,6 +144,10 @@ func (h *hub) notice(m *nats.Msg) {
 	pos := journal.Position(n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if g := h.streams[stream]; g != nil && pos > g.event {
+		g.event = pos
+		g.wake() // also when it has looked up to here, and was told by a leader that did not know of it yet
+	}
 	switch {
 	case pos == h.seen+1:
 		h.seen = pos

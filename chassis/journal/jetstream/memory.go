@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
@@ -61,6 +62,7 @@ func (m *memory) enter(ctx context.Context, stream string) (*known, error) {
 	m.mu.Lock()
 	e := m.streams[stream]
 	if e == nil {
+		stream = strings.Clone(stream) // it may be a part of what is much larger
 		e = m.order.PushFront(&known{stream: stream, gate: make(chan struct{}, 1)})
 		m.streams[stream] = e
 	}

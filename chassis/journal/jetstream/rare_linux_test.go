@@ -455,6 +455,47 @@ func TestSubscriptionsMissNothingWhenNoticesAreLost(t *testing.T) {
 	}
 }
 
+func TestANoticeCountsForMoreThanALeaderThatDoesNotKnowOfTheEventYet(t *testing.T) {
+	s := startScript(t)
+	writer, reader := open(t, s.url), open(t, s.url)
+	must(t, writer, "one", journal.NoStream, note("1", "a"))
+	seen := make(chan string, 1)
+	go func() {
+		defer close(seen)
+		for e, err := range reader.Subscribe(t.Context(), 0, journal.Filter{Stream: "one"}) {
+			if err != nil {
+				return
+			}
+			seen <- string(e.Data)
+		}
+	}()
+	if got := <-seen; got != "a" {
+		t.Errorf("the subscription yields %q, want a", got)
+	}
+	asked := make(chan bool, 1)
+	stale := func(m *nats.Msg) bool {
+		if !strings.Contains(string(m.Data), eventsOfJ+"one") {
+			return false
+		}
+		s.answer(m, "J", 1)
+		asked <- true
+		return true
+	}
+	s.on(messageGet, stale) // whether the notice comes first or the poll
+	must(t, writer, "one", journal.Any, note("2", "b"))
+	s.notice("one", 2)
+	<-asked
+	if got := <-seen; got != "b" {
+		t.Errorf("the subscription yields %q, want b", got)
+	}
+	if err := reader.Close(); err != nil {
+		t.Error(err)
+	}
+	if e, open := <-seen; open {
+		t.Errorf("the subscription yields %q when the journal is closed", e)
+	}
+}
+
 func TestACheckpointWhoseAnswerIsLostMovesOnce(t *testing.T) {
 	s := startScript(t)
 	j := open(t, s.url)

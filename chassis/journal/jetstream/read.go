@@ -81,7 +81,7 @@ func (s *store) start(ctx context.Context, after journal.Position, filter journa
 	defer cancel()
 	until, err := journal.Position(0), error(nil)
 	if filter.Stream != "" {
-		until, err = s.version(ctx, filter.Stream)
+		until, err = s.version(ctx, filter.Stream, 0)
 	}
 	if err == nil && after >= until {
 		var head journal.Position
@@ -122,14 +122,15 @@ func (r *reader) drain(ctx context.Context, limit func(context.Context) (context
 // wait returns when there may be more to read.
 func (r *reader) wait(ctx context.Context, g *signal) error {
 	for {
-		head, grown := r.store.hub.state(g)
-		if head > r.looked {
+		head, event, grown := r.store.hub.state(g)
+		if head > r.looked || event > r.until {
 			r.looked = head
 			until := head
 			if r.filter.Stream != "" {
-				// The stream need not have an event there.
+				// The stream need not have an event there. Where it was said to have one, an answer
+				// that does not know of it is old, and nothing would wake this reader again.
 				var err error
-				if until, err = r.store.version(ctx, r.filter.Stream); err != nil {
+				if until, err = r.store.version(ctx, r.filter.Stream, event); err != nil {
 					return r.store.readError(ctx, "follow", err)
 				}
 			}

@@ -16,6 +16,8 @@ import (
 const (
 	batchEvents = 512     // asked for at once
 	batchBytes  = 1 << 20 // after which a server ends a batch; one event more may come
+	maxAhead    = 3       // batches of one reader in hand and on their way
+
 	// lagAttempts is how often a server that is behind is asked again before the leader is asked for
 	// each event.
 	lagAttempts = 5
@@ -30,10 +32,13 @@ type reader struct {
 	looked journal.Position // up to which head of the hub's
 	last   journal.Position // of filter.Stream's event read last, 0 before the first
 
-	subject string             // of the events that are asked for
-	inbox   string             // of the answers
-	answers *nats.Subscription // nil before the first request
-	asked   int                // requests so far
+	subject string               // of the events that are asked for
+	inbox   string               // of the answers, empty before the first request
+	lanes   []*nats.Subscription // to the answers
+	asked   int                  // requests so far
+	ahead   []fetching           // requests on their way
+	short   bool                 // events are so large that batches end by their bytes
+	failing bool                 // the last request got no good answer
 }
 
 func (s *store) reader(after, until journal.Position, filter journal.Filter) *reader {
@@ -46,8 +51,8 @@ func (s *store) reader(after, until journal.Position, filter journal.Filter) *re
 
 // close releases what the reader holds.
 func (r *reader) close() {
-	if r.answers != nil {
-		_ = r.answers.Unsubscribe() // fails when the connection is closed
+	for _, answers := range r.lanes {
+		_ = answers.Unsubscribe() // fails when the connection is closed
 	}
 }
 
@@ -99,17 +104,27 @@ func permanent(err error) error {
 	return err
 }
 
-// fetch asks any server for a batch.
-func (r *reader) fetch(ctx context.Context) (records []record, err error) {
-	if r.answers == nil {
+// A fetching is a request for a batch that is on its way.
+type fetching struct {
+	after   journal.Position // what is asked for comes after it
+	reply   string           // late answers to earlier requests are told by theirs
+	answers *nats.Subscription
+}
+
+// ask asks any server for the batch that comes after a position.
+func (r *reader) ask(after journal.Position) error {
+	if r.inbox == "" {
 		r.inbox = r.store.conn.NewInbox()
-		if r.answers, err = r.store.conn.SubscribeSync(r.inbox + ".*"); err != nil {
-			return nil, meaning(err)
-		}
 	}
-	r.asked++
-	reply := r.inbox + "." + strconv.Itoa(r.asked) // late answers to earlier requests are told by theirs
-	q := question{Seq: r.after + 1}
+	lane := r.asked % maxAhead // each has its own answers, which come from several servers at once
+	if len(r.lanes) <= lane {
+		answers, err := r.store.conn.SubscribeSync(fmt.Sprintf("%s.%d.*", r.inbox, lane))
+		if err != nil {
+			return meaning(err)
+		}
+		r.lanes = append(r.lanes, answers)
+	}
+	q := question{Seq: after + 1}
 	if r.filter.Stream != "" {
 		q.NextFor = r.subject
 	} // else the server need not compare subjects, which costs it more than all the rest
@@ -119,23 +134,65 @@ func (r *reader) fetch(ctx context.Context) (records []record, err error) {
 		MaxBytes int `json:"max_bytes"`
 	}{q, batchEvents, batchBytes})
 	if err != nil {
+		return err
+	}
+	f := fetching{after: after, reply: fmt.Sprintf("%s.%d.%d", r.inbox, lane, r.asked), answers: r.lanes[lane]}
+	if err := r.store.conn.PublishRequest("$JS.API.DIRECT.GET."+r.store.name, f.reply, body); err != nil {
+		return meaning(err)
+	}
+	r.asked++
+	r.ahead = append(r.ahead, f)
+	return nil
+}
+
+// request returns the request for the batch that comes next, and sees that those after it are on their way
+// too: else the servers rest while the reader works, and the other way round. Where batches begin is known
+// only when all events are read, which are dense, and as long as batches are not cut short by their bytes.
+// After a failure one is asked for at a time, so that no late answers pile up.
+func (r *reader) request() (fetching, error) {
+	if len(r.ahead) > 0 && r.ahead[0].after != r.after {
+		r.ahead = r.ahead[:0]
+	}
+	many := 1
+	if r.filter.Stream == "" && !r.short && !r.failing {
+		many = maxAhead
+	}
+	for next := r.after + journal.Position(len(r.ahead)*batchEvents); len(r.ahead) < many && next < r.until; next += batchEvents {
+		if err := r.ask(next); err != nil {
+			return fetching{}, err
+		}
+	}
+	f := r.ahead[0]
+	r.ahead = r.ahead[:copy(r.ahead, r.ahead[1:])]
+	return f, nil
+}
+
+// fetch asks any server for a batch, unless it has done so before, and takes it.
+func (r *reader) fetch(ctx context.Context) (records []record, err error) {
+	f, err := r.request()
+	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if r.failing = err != nil; r.failing {
+			r.ahead = r.ahead[:0]
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, attemptPatience)
 	defer cancel()
-	if err := r.store.conn.PublishRequest("$JS.API.DIRECT.GET."+r.store.name, reply, body); err != nil {
-		return nil, meaning(err)
-	}
+	bytes := 0
 	before := uint64(0) // sequence of the message before in this batch
 	for {
-		m, err := r.answers.NextMsgWithContext(ctx)
+		m, err := f.answers.NextMsgWithContext(ctx)
 		if err != nil {
 			return records, meaning(err)
 		}
-		if m.Subject != reply {
+		if m.Subject != f.reply {
 			continue
 		}
+		bytes += len(m.Data)
 		if status := m.Header.Get("Status"); status != "" {
+			r.short = r.short || len(records) < batchEvents && bytes > batchBytes/2
 			return records, r.ended(status, m.Header.Get("Description"))
 		}
 		if m.Header.Get("Nats-Last-Sequence") != strconv.FormatUint(before, 10) {

@@ -196,11 +196,13 @@ func (s *script) direct(m *nats.Msg, stream string) {
 	if err := json.Unmarshal(m.Data, &q); err != nil {
 		s.t.Error(err)
 	}
-	before := 0
+	before, events, bytes := 0, 0, 0
 	for i, e := range s.stored[stream][:len(s.stored[stream])-s.lag] {
-		if seq := i + 1; seq >= q.Seq && matches(q.NextFor, e.Subject) {
+		if seq := i + 1; seq >= q.Seq && matches(q.NextFor, e.Subject) && events < q.Batch && bytes < q.MaxBytes {
 			s.send(m, e, seq, before)
 			before = seq
+			events++
+			bytes += len(e.Data)
 		}
 	}
 	if before == 0 {

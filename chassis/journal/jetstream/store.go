@@ -55,16 +55,16 @@ func (s *store) Version(ctx context.Context, stream string) (version journal.Ver
 	}
 	ctx, cancel := s.reading(ctx)
 	defer cancel()
-	version, err = s.version(ctx, stream)
+	version, err = s.version(ctx, stream, 0)
 	if err != nil {
 		return 0, s.readError(ctx, fmt.Sprintf("version of stream %q", stream), err)
 	}
 	return version, nil
 }
 
-// version asks the leader for the version of a stream.
-func (s *store) version(ctx context.Context, stream string) (version journal.Version, err error) {
-	least := s.memory.version(stream)
+// version asks the leader for the version of a stream, which is at least least.
+func (s *store) version(ctx context.Context, stream string, least journal.Version) (version journal.Version, err error) {
+	least = max(least, s.memory.version(stream))
 	err = s.retry(ctx, func() error {
 		m, err := s.ask(ctx, s.name, question{LastFor: eventSubject(s.name, tokenOf(stream))})
 		if version = m.position(); err == nil && version < least {

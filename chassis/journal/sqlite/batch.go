@@ -21,6 +21,7 @@ const (
 type span struct {
 	after, until journal.Position // after the former, up to and including the latter
 	filter       journal.Filter
+	whole        bool             // columns are compared with records too
 	stream       int64            // of filter.Stream, 0 while it is not known to exist
 	last         journal.Position // of that stream's event read last, 0 before the first
 }
@@ -44,81 +45,76 @@ func (c *conn) read(b *batch, s *span) (done bool, err error) {
 		return true, nil
 	}
 	var q sqlitefile.Query
-	if s.filter.Stream == "" {
+	switch {
+	case s.whole:
+		q = c.Query(queryWhole)
+	case s.filter.Stream == "":
 		q = c.Query(queryAll)
-	} else {
+	default:
 		if s.stream == 0 {
 			if s.stream, err = c.find(s.filter.Stream); err != nil || s.stream == 0 {
 				return true, err
 			}
 		}
-		q = c.Query(queryStream).Number(3, s.stream)
+		q = c.Query(queryStream).Number(2, s.stream)
 	}
-	q = q.Number(1, int64(s.after)).Number(2, int64(s.until))
+	q = q.Number(1, int64(s.after))
 	defer q.End()
 	bytes := 0
-	for rows := 0; ; rows++ {
+	for range batchRows {
 		row, err := q.Next()
 		if err != nil {
 			return true, err
 		}
 		if !row {
-			return s.end(rows)
+			return s.end()
 		}
 		n, err := c.take(b, s, q.Stmt)
-		if err != nil {
+		if err != nil || s.after >= s.until {
 			return true, err
 		}
 		if bytes += n; bytes > batchBytes {
-			return false, nil
+			break
 		}
 	}
+	return false, nil
 }
 
-// end says whether a batch that ran out of rows reached the end of its span.
-func (s *span) end(rows int) (done bool, err error) {
-	if rows == batchRows {
-		return false, nil
-	}
-	if s.filter.Stream == "" && s.after != s.until {
-		return true, fmt.Errorf("%w: the event at position %d is missing", journal.ErrCorrupt, s.after+1)
+// end ends a span for which there are no more rows.
+func (s *span) end() (done bool, err error) {
+	if s.filter.Stream == "" {
+		return true, s.missing()
 	}
 	s.after = s.until
 	return true, nil
 }
 
+func (s *span) missing() error {
+	return fmt.Errorf("%w: the event at position %d is missing", journal.ErrCorrupt, s.after+1)
+}
+
 // take checks the row that stmt is at, adds it to the batch if the span selects it, and moves the
-// span past it. It returns how many bytes the row took.
+// span past it, or to its end. It returns how many bytes the row took.
 func (c *conn) take(b *batch, s *span, stmt *sqlite.Stmt) (int, error) {
-	pos, stream := journal.Position(stmt.ColumnInt64(0)), stmt.ColumnInt64(1)
-	name := s.filter.Stream
-	if name == "" {
-		if pos != s.after+1 {
-			return 0, fmt.Errorf("%w: the event at position %d is missing", journal.ErrCorrupt, s.after+1)
-		}
-		var err error
-		if name, err = c.name(stream); err != nil {
-			return 0, err
-		}
-		if !s.filter.MatchStream(name) {
-			s.after = pos
+	pos := s.after + 1
+	if s.filter.Stream != "" {
+		if pos = journal.Position(stmt.ColumnInt64(1)); pos > s.until {
+			s.after = s.until
 			return 0, nil
 		}
 	}
 	blob := b.blob(stmt)
-	r, err := c.key.decodeRecord(pos, stream, blob)
+	r, err := decodeRecord(pos, blob)
 	if err != nil {
 		return 0, err
 	}
-	if s.filter.Stream != "" {
-		if s.last == 0 && r.prev > s.after || s.last != 0 && r.prev != s.last {
-			return 0, fmt.Errorf("%w: event %d of stream %q says that event %d comes before it, which is missing", journal.ErrCorrupt, pos, name, r.prev)
-		}
-		s.last = pos
+	name, err := c.check(s, &r, pos, stmt)
+	if err != nil {
+		return 0, err
 	}
 	s.after = pos
 	eventType := c.typeOf(r.eventType)
-	if !s.filter.MatchType(eventType) {
+	if !s.filter.Match(name, eventType) {
 		b.chunk = b.chunk[:len(b.chunk)-len(blob)]
 		return 0, nil
 	}
@@ -137,16 +133,37 @@ func (c *conn) take(b *batch, s *span, stmt *sqlite.Stmt) (int, error) {
 	return len(blob), nil
 }
 
+// check sees that the record of the row that stmt is at is the one that comes next, and returns the name of
+// its stream.
+func (c *conn) check(s *span, r *record, pos journal.Position, stmt *sqlite.Stmt) (name string, err error) {
+	name = s.filter.Stream
+	switch {
+	case name == "" && r.pos != pos:
+		return "", s.missing()
+	case name == "":
+		if name, err = c.name(r.stream); err == nil && s.whole && stmt.ColumnInt64(1) != r.stream {
+			err = fmt.Errorf("%w: the event at position %d is listed for stream number %d, and is of %d, %q", journal.ErrCorrupt, pos, stmt.ColumnInt64(1), r.stream, name)
+		}
+		return name, err
+	case r.pos != pos || r.stream != s.stream:
+		return "", fmt.Errorf("%w: event %d of stream %q is that of position %d and of stream number %d", journal.ErrCorrupt, pos, name, r.pos, r.stream)
+	case s.last == 0 && r.prev > s.after || s.last != 0 && r.prev != s.last:
+		return "", fmt.Errorf("%w: event %d of stream %q says that event %d comes before it, which is missing", journal.ErrCorrupt, pos, name, r.prev)
+	}
+	s.last = pos
+	return name, nil
+}
+
 // blob copies the record of the row into the batch's chunk, or a new one.
 func (b *batch) blob(stmt *sqlite.Stmt) []byte {
 	free := b.chunk[len(b.chunk):cap(b.chunk)]
-	n := stmt.ColumnBytes(2, free)
+	n := stmt.ColumnBytes(0, free)
 	if n == len(free) {
 		// It filled all the room there was, so there may be more of it.
-		size := stmt.ColumnLen(2)
+		size := stmt.ColumnLen(0)
 		b.size = min(max(b.size*4, firstChunk), maxChunk)
 		b.chunk = make([]byte, 0, max(b.size, size))
-		n = stmt.ColumnBytes(2, b.chunk[:size])
+		n = stmt.ColumnBytes(0, b.chunk[:size])
 	}
 	start := len(b.chunk)
 	b.chunk = b.chunk[:start+n]

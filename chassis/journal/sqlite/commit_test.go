@@ -350,3 +350,84 @@ func TestNamesAreRightHoweverManyThereAre(t *testing.T) {
 		t.Errorf("%d events, want %d", i, n)
 	}
 }
+
+func TestWhatIsRememberedOfStreamsIsTrueWhoeverWritesThem(t *testing.T) {
+	url := file(t)
+	ours, theirs := open(t, url), open(t, url)
+	// More streams than are remembered, so that all of it is met: known, forgotten, grown elsewhere.
+	const streams = 42
+	sqlite.Forgetful(ours, 20)
+	sqlite.Forgetful(theirs, 30)
+	at := make([]journal.Version, streams)
+	turn := func(j journal.Journal, from, to int) {
+		t.Helper()
+		for from < to {
+			n := min(to-from, 5)
+			var batches []journal.Batch
+			for i := range n {
+				batches = append(batches, journal.Batch{Stream: fmt.Sprint("s", from+i), Expect: journal.At(at[from+i]), Events: []journal.Event{note("x")}})
+			}
+			last, err := j.AppendMany(t.Context(), batches...)
+			if err != nil {
+				t.Fatalf("append to streams %d to %d: %v", from, to, err)
+			}
+			for i := range n {
+				at[from+i] = last - journal.Position(n-1-i)
+			}
+			from += n
+		}
+	}
+	turn(ours, 0, streams)
+	turn(ours, 0, 10)  // forgotten
+	turn(ours, 32, 42) // some known
+	turn(theirs, 5, 37)
+	turn(ours, 0, 10)
+	turn(theirs, 0, 20)
+	turn(ours, 32, 42)
+	turn(ours, 32, 42)
+	// What was refused, or undone, leaves nothing behind.
+	var conflict *journal.ConflictError
+	_, err := ours.AppendMany(t.Context(),
+		journal.Batch{Stream: "new", Expect: journal.NoStream, Events: []journal.Event{note("x")}},
+		journal.Batch{Stream: "s0", Expect: journal.At(at[0] - 1), Events: []journal.Event{note("x")}})
+	if !errors.As(err, &conflict) || conflict.Actual != at[0] {
+		t.Errorf("append to s0 before its end: %v, want a conflict with version %d", err, at[0])
+	}
+	if _, err := ours.Append(t.Context(), "new", journal.NoStream, note("x")); err != nil {
+		t.Errorf("append to a stream that was not made: %v", err)
+	}
+	for i := range at {
+		if v, err := theirs.Version(t.Context(), fmt.Sprint("s", i)); v != at[i] || err != nil {
+			t.Fatalf("stream s%d has version %d, %v; want %d", i, v, err, at[i])
+		}
+	}
+	seen := map[string]journal.Version{}
+	for e, err := range ours.All(t.Context(), 0, journal.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[e.Stream] = e.Position
+	}
+	if len(seen) != streams+1 || seen["s41"] != at[41] {
+		t.Errorf("%d streams are stored, want %d; s41 ends at %d, want %d", len(seen), streams+1, seen["s41"], at[41])
+	}
+}
+
+func TestAGroupThatIsUndoneIsNotRemembered(t *testing.T) {
+	j := open(t, file(t))
+	if err := sqlite.SetMaxPages(j, 40); err != nil {
+		t.Fatal(err)
+	}
+	big := journal.Event{Type: "noted", Data: make([]byte, 200_000)}
+	if _, err := j.Append(t.Context(), "s", journal.NoStream, big); !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("append of more than there is room for: %v, want ErrFull", err)
+	}
+	if v, err := j.Append(t.Context(), "s", journal.NoStream, note("x")); v != 1 || err != nil {
+		t.Errorf("append to a stream that was not made: version %d, %v; want 1", v, err)
+	}
+	for e, err := range j.All(t.Context(), 0, journal.Filter{}) {
+		if err != nil || e.Stream != "s" || string(e.Data) != "x" {
+			t.Errorf("read %+v, %v", e, err)
+		}
+	}
+}

@@ -109,14 +109,18 @@ func TestDamageAfterOpeningIsMetByReadersNotServed(t *testing.T) {
 		read  bool // Read meets it
 		write bool // an append meets it
 	}{
-		"data":          {"UPDATE events SET record = CAST(substr(record, 1, length(record) - 1) || 'X' AS BLOB) WHERE pos = 8", true, true, true},
-		"header":        {"UPDATE events SET record = zeroblob(5) WHERE pos = 8", true, true, true},
-		"lengths":       {"UPDATE events SET record = CAST(substr(record, 1, 21) || x'ffff' || substr(record, 24) AS BLOB) WHERE pos = 8", true, true, true},
-		"missing":       {"DELETE FROM events WHERE pos = 8", true, true, true},
-		"wrong stream":  {"UPDATE events SET stream = stream % 7 + 1 WHERE pos = 8", true, true, true},
-		"stream name":   {"UPDATE streams SET name = 'S0' WHERE name = 's0'", true, false, false},
-		"nameless":      {"DELETE FROM streams WHERE name = 's0'", true, false, false},
-		"wrong ID list": {"UPDATE ids SET pos = 9 WHERE pos = 8", false, false, true},
+		"data":    {"UPDATE events SET record = CAST(substr(record, 1, length(record) - 1) || 'X' AS BLOB) WHERE pos = 8", true, true, true},
+		"header":  {"UPDATE events SET record = zeroblob(5) WHERE pos = 8", true, true, true},
+		"lengths": {"UPDATE events SET record = CAST(substr(record, 1, 37) || x'ffff' || substr(record, 40) AS BLOB) WHERE pos = 8", true, true, true},
+		"missing": {"DELETE FROM events WHERE pos = 8", true, true, true},
+		// All goes by the record, which is right.
+		"wrong stream":    {"UPDATE events SET stream = stream % 7 + 1 WHERE pos = 8", false, true, false},
+		"another's":       {"UPDATE events SET record = (SELECT record FROM events WHERE pos = 9) WHERE pos = 8", true, true, true},
+		"another's of it": {"UPDATE events SET record = (SELECT record FROM events WHERE pos = 15) WHERE pos = 8", true, true, true},
+		"a gap":           {"UPDATE events SET pos = 30 WHERE pos = 21", true, false, false},
+		"stream name":     {"UPDATE streams SET name = 'S0' WHERE name = 's0'", true, false, false},
+		"nameless":        {"DELETE FROM streams WHERE name = 's0'", true, false, false},
+		"wrong ID list":   {"UPDATE ids SET pos = 9 WHERE pos = 8", false, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := file(t)
@@ -206,7 +210,8 @@ func TestAnAppendThatMeetsABrokenDatabaseStopsTheJournal(t *testing.T) {
 	for _, sql := range []string{"DROP TABLE events", "DROP TABLE streams", "DROP INDEX events_stream", "DROP TABLE ids"} {
 		url := file(t)
 		j := open(t, url)
-		if _, err := j.Append(t.Context(), "s", journal.Any, note("x")); err != nil {
+		// By another process, so that this one has to look.
+		if _, err := open(t, url).Append(t.Context(), "s", journal.Any, note("x")); err != nil {
 			t.Fatal(err)
 		}
 		tamper(t, strings.TrimPrefix(url, "file:"), sql)

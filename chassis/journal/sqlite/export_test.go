@@ -17,6 +17,9 @@ func SetMaxPages(j journal.Journal, n int) error {
 // SetPatience is how long appends wait for other writers. No append may be going on.
 func SetPatience(j journal.Journal, d time.Duration) { j.(*store).writer.patience = d }
 
+// Forgetful has a journal in a file remember the places of n streams. No append may be going on.
+func Forgetful(j journal.Journal, n int) { j.(*store).writer.maxKnown = n }
+
 // Borrow takes a connection from readers until release is called.
 func Borrow(ctx context.Context, j journal.Journal) (release func(), err error) {
 	p := j.(*store).pool
@@ -24,12 +27,12 @@ func Borrow(ctx context.Context, j journal.Journal) (release func(), err error) 
 	return func() { p.release(c) }, err
 }
 
-// Crowd has the connection of a journal in memory remember as many stream names as it can, all but
-// a few of which are of no stream. No call may be going on.
+// Crowd has the connection of a journal in memory remember as many stream names as it can, all of no
+// stream. No call may be going on.
 func Crowd(j journal.Journal) {
-	names := j.(*store).memory.names
-	for i := range int64(maxCachedNames - 10) {
-		names[-1-i] = "of no stream"
+	names := &j.(*store).memory.names
+	for i := range int64(manyNames) {
+		names.put(-1-i, "of no stream")
 	}
 }
 

@@ -31,7 +31,7 @@ func openMemory(r journal.Request) (journal.Journal, error) {
 	if only.salt, err = prepareMemory(c, r); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	s.memory = &committer{conn: only, clock: r.Clock, patience: sqlitefile.LockWait, onPeer: func() {}}
+	s.memory = &committer{conn: only, clock: r.Clock, patience: sqlitefile.LockWait, onPeer: func() {}, maxKnown: maxKnown}
 	s.pool = newPool(1, only, nil, s.closed)
 	s.hub = newHub(0)
 	return s, nil
@@ -86,7 +86,7 @@ func openFile(ctx context.Context, r journal.Request, path string) (journal.Jour
 	s.pool = newPool(min(maxReaders, 2*runtime.GOMAXPROCS(0)), first, func() (*conn, error) { return s.reader(w.salt) }, s.closed)
 	s.hub = newHub(head)
 	s.hub.poll = s.pollPeers
-	s.writer = newWriter(committer{conn: w, clock: r.Clock, patience: sqlitefile.LockWait, head: head}, s.hub, s.closed)
+	s.writer = newWriter(committer{conn: w, clock: r.Clock, patience: sqlitefile.LockWait, head: head, maxKnown: maxKnown}, s.hub, s.closed)
 	return s, nil
 }
 
@@ -137,7 +137,7 @@ func prepare(ctx context.Context, w *conn, r journal.Request) (journal.Position,
 
 // verify looks for damage: in the whole of a small file, in the newest events of a large one.
 func verify(ctx context.Context, c *conn, head journal.Position, size int64) error {
-	s := span{until: head}
+	s := span{until: head, whole: true}
 	if size <= wholeCheck {
 		if err := kind.Check(c.Conn.Conn); err != nil {
 			return err
