@@ -80,7 +80,7 @@ type World struct {
 }
 
 // Call is what is about to be handled, for World.Intercept. It is the interceptor's until its
-// After has been called, or for good when it returns an error.
+// After has returned; one that was answered with an error, or has no After, is so for good.
 type Call struct {
 	Listener string         // the listener's name
 	Method   string         // the HTTP method; "POST" for gRPC

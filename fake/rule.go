@@ -20,7 +20,7 @@ type Rule struct {
 	// Match selects the calls; the zero Match selects all.
 	Match
 	// When, if it is not nil, selects those calls for which it returns true as well. It must be
-	// safe for concurrent use, quick, and leave the call as it is.
+	// safe for concurrent use, quick, leave the call as it is, and not keep it.
 	When func(call *chassis.Call) bool
 
 	Nth   int // strikes only the nth call that is selected, 1 being the first; 0 any
