@@ -29,7 +29,7 @@ const maxFaultHeader = 1 << 10
 //	phase, at                        before, after-commit, during-response; the byte
 //
 // as in [Rule]. There is no barrier: a call cannot release itself. The error says what is wrong
-// and where; a fake answers it with the chassis's code 400.
+// and where; a fake answers it with the chassis's code 400, as it does a GOAWAY for a call of HTTP/1.
 func ParseFault(text string) (Rule, error) {
 	if len(text) > maxFaultHeader {
 		return Rule{}, fmt.Errorf("it has %d bytes, want %d at most", len(text), maxFaultHeader)
@@ -104,6 +104,11 @@ func (f *Fake) ownFault(call *chassis.Call) (*Fault, error) {
 	var answer *failure.Error
 	if err == nil {
 		answer, err = rule.resolve(f.sets)
+	}
+	if err == nil && rule.Action == GoAway {
+		if c := f.ports.conn(call.Listener, call.Peer); c == nil || !c.HTTP2() {
+			err = errors.New("action goaway: the call has come over HTTP/1, which has no GOAWAY")
+		}
 	}
 	if err != nil {
 		return nil, failure.Malformed.With("header", failure.Safe(FaultHeader)).With("reason", failure.Safe(err))

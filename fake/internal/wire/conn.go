@@ -27,6 +27,7 @@ type Conn struct {
 	ended    atomic.Bool  // by trouble: nothing is written or read any more
 	http2    atomic.Bool
 	slow     atomic.Pointer[Trouble] // that writes are under, of kind Slow
+	inside   atomic.Pointer[Conn]    // what TLS on it encrypts; nil until that is known
 
 	writing sync.Mutex // held during a write; guards what follows
 	frames  frames
@@ -49,12 +50,29 @@ func New(c net.Conn, onClose func()) *Conn {
 	return &Conn{Conn: c, onClose: onClose, closed: make(chan struct{})}
 }
 
+// Inside makes a connection of tls, which is TLS over c, for the server to speak through: there c finds
+// the frames of HTTP/2, and there GoAway strikes, at bytes that are counted before they are
+// encrypted. All other trouble is c's own. What became of it ends with c.
+func (c *Conn) Inside(tls net.Conn) *Conn {
+	in := New(tls, func() {})
+	c.inside.Store(in)
+	if isClosed(c.closed) {
+		in.finish()
+	}
+	return in
+}
+
 // errEnded is what a server is told that goes on after the end.
 var errEnded = errors.New("a fault has ended the connection")
 
-// HTTP2 reports whether the server speaks HTTP/2 on the connection, without TLS. It is known when
-// the server has written its first frame, before any request is read.
-func (c *Conn) HTTP2() bool { return c.http2.Load() }
+// HTTP2 reports whether the server speaks HTTP/2 on the connection, or inside of its TLS. It is known
+// when the server has written its first frame, before any request is read.
+func (c *Conn) HTTP2() bool {
+	if in := c.inside.Load(); in != nil {
+		return in.HTTP2()
+	}
+	return c.http2.Load()
+}
 
 // Closed is closed when the connection is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
@@ -63,6 +81,9 @@ func (c *Conn) Closed() <-chan struct{} { return c.closed }
 // trouble as it can.
 func (c *Conn) Arm(t Trouble) bool {
 	t.check()
+	if in := c.inside.Load(); in != nil && t.Kind == GoAway {
+		return in.Arm(t)
+	}
 	c.mu.Lock()
 	if c.ended.Load() || isClosed(c.closed) || len(c.troubles) >= MaxTroubles {
 		c.mu.Unlock()
@@ -85,6 +106,9 @@ func (c *Conn) Arm(t Trouble) bool {
 // Calm drops the trouble of an answer that is out: what has not struck, and Slow, which has. It is
 // called when the next request comes on a connection of HTTP/1.
 func (c *Conn) Calm() {
+	if in := c.inside.Load(); in != nil {
+		in.Calm()
+	}
 	if !c.troubled.Load() {
 		return
 	}
@@ -389,6 +413,12 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // Close implements net.Conn.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
+	c.finish()
+	return err
+}
+
+// finish drops the trouble of a connection that is closed.
+func (c *Conn) finish() {
 	c.closing.Do(func() {
 		close(c.closed)
 		c.mu.Lock()
@@ -403,5 +433,7 @@ func (c *Conn) Close() error {
 		}
 		c.onClose()
 	})
-	return err
+	if in := c.inside.Load(); in != nil {
+		in.finish()
+	}
 }
