@@ -105,10 +105,8 @@ func (f *Fake) ownFault(call *chassis.Call) (*Fault, error) {
 	if err == nil {
 		answer, err = rule.resolve(f.sets)
 	}
-	if err == nil && rule.Action == GoAway {
-		if c := f.ports.conn(call.Listener, call.Peer); c == nil || !c.HTTP2() {
-			err = errors.New("action goaway: the call has come over HTTP/1, which has no GOAWAY")
-		}
+	if err == nil && rule.Action == GoAway && !http2(call) {
+		err = errors.New("action goaway: the call has come over HTTP/1, which has no GOAWAY")
 	}
 	if err != nil {
 		return nil, failure.Malformed.With("header", failure.Safe(FaultHeader)).With("reason", failure.Safe(err))

@@ -22,10 +22,9 @@ type Conn struct {
 	onClose func()
 	closed  chan struct{}
 
-	troubled atomic.Bool  // there is trouble, or it is ended: look into what mu guards
-	out      atomic.Int64 // bytes written
-	ended    atomic.Bool  // by trouble: nothing is written or read any more
-	http2    atomic.Bool
+	troubled atomic.Bool             // there is trouble, or it is ended: look into what mu guards
+	out      atomic.Int64            // bytes written
+	ended    atomic.Bool             // by trouble: nothing is written or read any more
 	slow     atomic.Pointer[Trouble] // that writes are under, of kind Slow
 	inside   atomic.Pointer[Conn]    // what TLS on it encrypts; nil until that is known
 
@@ -64,15 +63,6 @@ func (c *Conn) Inside(tls net.Conn) *Conn {
 
 // errEnded is what a server is told that goes on after the end.
 var errEnded = errors.New("a fault has ended the connection")
-
-// HTTP2 reports whether the server speaks HTTP/2 on the connection, or inside of its TLS. It is known
-// when the server has written its first frame, before any request is read.
-func (c *Conn) HTTP2() bool {
-	if in := c.inside.Load(); in != nil {
-		return in.HTTP2()
-	}
-	return c.http2.Load()
-}
 
 // Closed is closed when the connection is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
@@ -181,7 +171,7 @@ func (c *Conn) strikeBetween(t *armed) bool {
 		}
 		return true
 	case GoAway:
-		if c.frames.http2() && !c.frames.between() {
+		if !c.frames.other && !c.frames.between() {
 			return false
 		}
 		if c.take(t) {
@@ -192,12 +182,15 @@ func (c *Conn) strikeBetween(t *armed) bool {
 	return false
 }
 
-// goAway writes the frame. c.writing is held, and the next byte begins a frame.
+// goAway writes the frame. c.writing is held, and the next byte begins a frame of HTTP/2, or there
+// is something else on the connection.
 func (c *Conn) goAway(t *armed) {
-	if c.frames.http2() {
-		t.strike()
-		_, _ = c.Conn.Write(goAway()) // whoever writes next learns of an error
+	if c.frames.other {
+		t.over(true)
+		return
 	}
+	t.strike()
+	_, _ = c.Conn.Write(goAway()) // whoever writes next learns of an error
 }
 
 // take removes t from what is to come, and reports whether it was there.
@@ -259,9 +252,6 @@ func (c *Conn) put(b []byte) (int, error) {
 	c.out.Add(int64(n))
 	if !c.frames.other {
 		c.frames.pass(b[:n])
-		if c.frames.http2() && !c.http2.Load() {
-			c.http2.Store(true)
-		}
 	}
 	return n, err
 }
@@ -311,10 +301,8 @@ func (c *Conn) next() (*armed, int64) {
 func (c *Conn) hit(t *armed, rest []byte) (n int, err error) {
 	switch t.Kind {
 	case GoAway:
-		if c.frames.http2() && !c.frames.between() {
-			if n = c.frames.until(rest); n > 0 {
-				return c.pace(rest[:n])
-			}
+		if !c.frames.other && !c.frames.between() {
+			return c.pace(rest[:c.frames.until(rest)])
 		}
 		if c.take(t) {
 			c.goAway(t)

@@ -405,8 +405,8 @@ func TestGoAwayGoesBetweenFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t)
-			if err := <-p.write(c.writes[0]); err != nil || !p.HTTP2() {
-				t.Fatalf("it is not known to be HTTP/2: %v", err)
+			if err := <-p.write(c.writes[0]); err != nil {
+				t.Fatal(err)
 			}
 			struck := 0
 			p.Arm(wire.Trouble{Kind: wire.GoAway, At: c.at, Now: c.now, Struck: func() { struck++ }})
@@ -426,22 +426,48 @@ func TestGoAwayGoesBetweenFrames(t *testing.T) {
 	}
 }
 
+func TestGoAwayWaitsForTheServersFirstFrame(t *testing.T) {
+	settings, data := frame(4, "123456"), frame(0, "some data")
+	for name, writes := range map[string][]string{
+		"in one write":   {settings + data},
+		"byte by byte":   strings.Split(settings+data, ""),
+		"frame by frame": {settings, data},
+	} {
+		for _, now := range []bool{true, false} {
+			p := connect(t)
+			struck := 0
+			p.Arm(wire.Trouble{Kind: wire.GoAway, Now: now, Struck: func() { struck++ }})
+			for _, w := range writes {
+				if err := <-p.write(w); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.CloseWrite()
+			if got, err := p.rest(); got != settings+goAway+data || err != nil || struck != 1 {
+				t.Errorf("%s, now %v: %q, %v; it struck %d times", name, now, got, err, struck)
+			}
+		}
+	}
+}
+
 func TestOnlyHTTP2IsTakenForIt(t *testing.T) {
 	for _, first := range []string{"HTTP/1.1 200 OK\r\n", "\x16\x03\x01\x00\x50 a record of TLS", frame(0, "data"), frame(4, "12345"), "\x00\x00\x06\x04\x00\x00\x00\x00\x01123456", "short"} {
-		p := connect(t)
-		if err := <-p.write(first); err != nil || p.HTTP2() {
-			t.Errorf("%q: %v", first, err)
+		for _, now := range []bool{true, false} {
+			p := connect(t)
+			over := 0
+			p.Arm(wire.Trouble{Kind: wire.GoAway, Now: now, Struck: func() { t.Errorf("it struck %q", first) }, Over: func(bool) { over++ }})
+			if err := <-p.write(first); err != nil {
+				t.Error(err)
+			}
+			p.CloseWrite()
+			if got, err := p.rest(); got != first || err != nil {
+				t.Errorf("%q, want %q; %v", got, first, err)
+			}
+			p.Close()
+			if over != 1 {
+				t.Errorf("%q: it was over %d times", first, over)
+			}
 		}
-	}
-	p := connect(t)
-	for i := range frame(4, "") {
-		if p.HTTP2() {
-			t.Errorf("after %d bytes it is known", i)
-		}
-		<-p.write(frame(4, "")[i : i+1])
-	}
-	if !p.HTTP2() {
-		t.Error("SETTINGS without any")
 	}
 }
 
