@@ -18,6 +18,7 @@ const MaxTroubles = 100
 // as connections are. Make one with [New].
 type Conn struct {
 	net.Conn
+	ending  sync.Mutex // held while it is decided how the client learns of the end, and to close
 	closing sync.Once
 	onClose func()
 	closed  chan struct{}
@@ -208,17 +209,30 @@ func (c *Conn) take(t *armed) bool {
 // end ends the connection: nothing is written or read any more. With RST it is closed, otherwise
 // the client learns by FIN, and closing is left to the server.
 func (c *Conn) end(reset bool) {
-	c.ended.Store(true)
-	c.troubled.Store(true)
+	open := c.farewell(reset)
 	c.mu.Lock()
 	c.wake()
 	c.mu.Unlock()
-	if t, ok := c.Conn.(*net.TCPConn); ok && reset {
-		_ = t.SetLinger(0)
-	}
-	if reset || c.CloseWrite() != nil {
+	if !open {
 		_ = c.Close()
 	}
+}
+
+// farewell has the client learn of the end as it is meant to, and reports whether the connection is to be
+// left open. A server that notices the end closes it at once, which would make a FIN of an RST and, where
+// something was not read yet, an RST of a FIN.
+func (c *Conn) farewell(reset bool) (open bool) {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	c.ended.Store(true)
+	c.troubled.Store(true)
+	if !reset {
+		return c.CloseWrite() == nil
+	}
+	if t, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	return false
 }
 
 // Read implements net.Conn.
@@ -400,7 +414,9 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 
 // Close implements net.Conn.
 func (c *Conn) Close() error {
+	c.ending.Lock()
 	err := c.Conn.Close()
+	c.ending.Unlock()
 	c.finish()
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -179,6 +180,44 @@ func readable(p *pair) bool {
 	return n > 0 || !errors.Is(err, io.EOF)
 }
 
+// hurried is a connection of a server that closes it as soon as it notices the end.
+type hurried struct {
+	net.Conn
+	notice func()
+	steps  chan string
+}
+
+func (h *hurried) SetLinger(int) error { h.notice(); h.steps <- "RST"; return nil }
+func (h *hurried) CloseWrite() error   { h.notice(); h.steps <- "FIN"; return nil }
+func (h *hurried) Close() error        { h.steps <- "close"; return h.Conn.Close() }
+
+func TestAServerThatClosesAtOnceDoesNotChangeHowTheClientLearnsOfTheEnd(t *testing.T) {
+	for want, kind := range map[string]wire.Kind{"RST": wire.Reset, "FIN": wire.Close} {
+		inner, other := net.Pipe()
+		h := &hurried{Conn: inner, steps: make(chan string, 3)}
+		c := wire.New(h, func() {})
+		closed := make(chan struct{})
+		h.notice = func() {
+			begun := make(chan struct{})
+			go func() {
+				defer close(closed)
+				close(begun)
+				c.Close()
+			}()
+			<-begun
+			for range 100 {
+				runtime.Gosched()
+			}
+		}
+		c.Arm(wire.Trouble{Kind: kind, Now: true})
+		<-closed
+		if first := <-h.steps; first != want {
+			t.Errorf("the client learns by %s, want %s", first, want)
+		}
+		other.Close()
+	}
+}
+
 func TestSilenceKeepsWhatIsWrittenUntilItEnds(t *testing.T) {
 	for name, end := range map[string]func(until, gone chan struct{}, p *pair){
 		"it ends":          func(until, _ chan struct{}, _ *pair) { close(until) },
@@ -272,10 +311,10 @@ func TestSlowLetsSoManyBytesOutASecond(t *testing.T) {
 	p.Arm(slow) // takes the place of the first
 	done := p.write("slowly")
 	<-struck
+	p.next(t, 1)
 	if over.Load() != 2 {
 		t.Errorf("it was over %d times", over.Load())
 	}
-	p.next(t, 1)
 	close(gone)
 	if got := p.next(t, 5); got != "lowly" || <-done != nil {
 		t.Errorf("%q", got)
