@@ -28,7 +28,8 @@ const maxFaultHeader = 1 << 10
 //	action, rate                     rst, fin, half-open, slow, truncate, goaway, garbage
 //	phase, at                        before, after-commit, during-response; the byte
 //
-// as in [Rule]. There is no barrier: a call cannot release itself. The error says what is wrong
+// as in [Rule]. There is no barrier: a call cannot release itself. A connection that is half-open, or one
+// of HTTP/2 that is slow, stays so until it is closed. The error says what is wrong
 // and where; a fake answers it with the chassis's code 400, as it does a GOAWAY for a call of HTTP/1.
 func ParseFault(text string) (Rule, error) {
 	if len(text) > maxFaultHeader {
@@ -111,6 +112,8 @@ func (f *Fake) ownFault(call *chassis.Call) (*Fault, error) {
 	if err != nil {
 		return nil, failure.Malformed.With("header", failure.Safe(FaultHeader)).With("reason", failure.Safe(err))
 	}
-	own := f.faults.prepare(rule, answer)
-	return own, nil
+	if rule.onWire() {
+		f.asked.Store(true)
+	}
+	return f.faults.prepare(rule, answer), nil
 }

@@ -56,8 +56,13 @@ func (f *Fake) intercept(ctx context.Context, call *chassis.Call) error {
 		v.faults = append([]*Fault{own}, v.faults...)
 	}
 	v.prints = !call.Stream && (len(v.faults) > 0 || f.calls.printing())
-	if len(v.faults) > 0 {
+	if len(v.faults) > 0 || f.asked.Load() {
 		v.conn = f.ports.conn(call.Listener, call.Peer)
+		if v.conn != nil && !http2(call) {
+			v.conn.Calm()
+		}
+	}
+	if len(v.faults) > 0 {
 		if err := v.before(); err != nil {
 			return v.refused(err)
 		}
@@ -133,9 +138,6 @@ func (v *visit) note(struck []*Fault) []blow {
 // before lets the faults act that strike before the handler runs, and prepares those that strike
 // later. The error is answered in the handler's place.
 func (v *visit) before() error {
-	if v.conn != nil && v.call.Request != nil && v.call.Request.ProtoMajor == 1 {
-		v.conn.Calm()
-	}
 	for _, b := range v.note(v.take(Before)) {
 		if err := v.actBefore(b); err != nil {
 			return err
