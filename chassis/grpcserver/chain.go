@@ -170,7 +170,7 @@ func (cl *call) intercept(message any) error {
 		return nil
 	}
 	asked := cl.asked
-	if cl.asked = nil; asked == nil {
+	if cl.asked = nil; asked == nil || cl.after != nil { // a method may read twice
 		asked = &chassis.Call{Header: cl.lookup}
 	}
 	*asked = chassis.Call{
