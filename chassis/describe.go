@@ -58,6 +58,9 @@ type ListenerDescription struct {
 	Protocol string   `json:"protocol"`
 	Addr     string   `json:"addr"` // as configured; as bound once it is
 	Routes   []string `json:"routes"`
+	// HTTP2 reports whether callers may speak HTTP/2 there, as those of gRPC do. It is false of a
+	// protocol of the service's own.
+	HTTP2 bool `json:"-"`
 }
 
 // QueueDescription is one bounded queue.
@@ -101,6 +104,9 @@ func (s *Service) Description() (Description, error) {
 		ld := ListenerDescription{Name: l.name, Protocol: l.protocol, Addr: l.config}
 		if l.Listener != nil {
 			ld.Addr = l.Listener.Addr().String()
+		}
+		if speaks, ok := l.server.(interface{ HTTP2() bool }); ok {
+			ld.HTTP2 = speaks.HTTP2()
 		}
 		if l.routes != nil {
 			ld.Routes = l.routes()

@@ -156,6 +156,9 @@ func compressible(contentType string) bool {
 	return gzhttp.DefaultContentTypeFilter(contentType)
 }
 
+// HTTP2 tells the description whether HTTP/2 is spoken.
+func (e *endpoint) HTTP2() bool { return e.cfg.TLS.Cert != "" || e.cfg.H2C }
+
 // Serve implements Server.
 func (e *endpoint) Serve(l net.Listener) error { return e.server.Serve(l) }
 

@@ -28,6 +28,9 @@ func (s *Service) Entry(name string, guard *acl.Guard, e drain.Entry) drain.Entr
 	counts := s.metrics.Listener(name)
 	s.showGuard(name, guard)
 	e.Measure = s.logs.traffic
+	if inside := s.world.Inside; inside != nil {
+		e.Inside = func(c net.Conn) net.Conn { return inside(name, c) }
+	}
 	e.Exempt = func(a netip.Addr) bool {
 		return guard.Peer(net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))).Trusted()
 	}

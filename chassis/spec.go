@@ -57,6 +57,12 @@ type Command[C any] struct {
 type World struct {
 	// Listen binds the listener called name; nil binds a socket of the operating system.
 	Listen func(ctx context.Context, name, network, address string) (net.Listener, error)
+	// Inside is given each connection of the listener called name that speaks TLS, and returns what the
+	// server speaks through in its place: what is written there is what TLS encrypts. It is called once
+	// a connection, by [Service.HTTP] before the handshake and by package grpcserver after it, and must
+	// not wait. The other end's address is that of the connection as Listen gave it. nil leaves
+	// connections as they are.
+	Inside func(name string, c net.Conn) net.Conn
 	// Clock is the service's time; nil is the machine's clock.
 	Clock clock.Clock
 	// Rand is where the service's randomness comes from, safe for concurrent use; nil is
@@ -80,7 +86,7 @@ type World struct {
 }
 
 // Call is what is about to be handled, for World.Intercept. It is the interceptor's until its
-// After has been called, or for good when it returns an error.
+// After has returned; one that was answered with an error, or has no After, is so for good.
 type Call struct {
 	Listener string         // the listener's name
 	Method   string         // the HTTP method; "POST" for gRPC

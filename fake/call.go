@@ -3,6 +3,8 @@ package fake
 import (
 	"context"
 	"hash/maphash"
+	"iter"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,9 +79,11 @@ func (f *Fake) Duplicates() []Call {
 	return duplicates
 }
 
-// record is a call with what is needed to tell duplicates.
+// record is a call with what is needed to tell duplicates. It holds no memory of the request's: what a
+// request is made of would live for as long as the record.
 type record struct {
 	Call
+	id     [request.IDLen]byte // RequestID, if that is empty
 	print  print
 	stream bool
 	done   bool
@@ -94,47 +98,98 @@ type outcome struct {
 	print print
 }
 
-// recording keeps the latest calls in a ring that grows up to its bound. Calls are known to it by a
-// number that goes on when it is cleared, so that one which ends late is not taken for another.
+// pageLen is how many records are made at a time. Growing one slice would copy what it has, and 10,000
+// records at once are 3 MB, for a fake that may see ten calls.
+const pageLen = 100
+
+// recording keeps the latest calls in a ring, of pages that are made when they are first needed. Calls
+// are known to it by a number that goes on when it is cleared, so that one which ends late is not
+// taken for another.
 type recording struct {
 	prints maphash.Seed // of all prints
 
 	mu     sync.Mutex
-	last   uint64   // number of the latest call
-	base   uint64   // number of the latest call that was cleared
-	ring   []record // of call n at (n-base-1) mod MaxCalls
-	active int      // calls under way, streams aside
+	last   uint64 // number of the latest call
+	base   uint64 // number of the latest call that was cleared
+	pages  [MaxCalls / pageLen]*[pageLen]record
+	active int // calls under way, streams aside
 
-	lost  lost
-	some  atomic.Bool     // there are lost answers
-	times map[string]bool // routes that were called; as many as the service has
+	lost   lost
+	some   atomic.Bool       // there are lost answers
+	called map[string]string // routes that were called, by themselves; as many as the service has
+}
+
+// slot is where the record of the call is that is the seq-th since the recording was cleared, or of the
+// one that takes its place. Its page is there. r.mu is held.
+func (r *recording) slot(seq uint64) *record {
+	i := (seq - 1) % MaxCalls
+	return &r.pages[i/pageLen][i%pageLen]
+}
+
+// records are all that are kept, oldest first. r.mu is held.
+func (r *recording) records() iter.Seq[*record] {
+	return func(yield func(*record) bool) {
+		latest := r.last - r.base
+		for seq := latest - min(latest, MaxCalls) + 1; seq <= latest; seq++ {
+			if !yield(r.slot(seq)) {
+				return
+			}
+		}
+	}
 }
 
 // begin records a call that has arrived, and whether its handler runs at once, and returns its number.
 func (r *recording) begin(now time.Time, ctx context.Context, call *chassis.Call, ran bool) uint64 {
-	c := record{Call: Call{Time: now, Listener: call.Listener, Method: call.Method, Route: call.Route, Tenant: call.Tenant, Ran: ran}, stream: call.Stream}
+	var id string
 	if info := request.From(ctx); info != nil {
-		c.RequestID = info.ID
+		id = info.ID
 	}
+	tenant, method := strings.Clone(call.Tenant), methodOf(call.Method)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last++
-	c.Seq = r.last - r.base
+	seq := r.last - r.base
 	if !call.Stream {
 		r.active++
 	}
-	if !r.times[call.Route] {
-		if r.times == nil {
-			r.times = map[string]bool{}
-		}
-		r.times[call.Route] = true
+	if page := &r.pages[(seq-1)%MaxCalls/pageLen]; *page == nil {
+		*page = new([pageLen]record)
 	}
-	if len(r.ring) < MaxCalls {
-		r.ring = append(r.ring, c)
+	c := r.slot(seq)
+	if c.Seq != 0 {
+		*c = record{}
+	}
+	c.Seq, c.Time, c.Listener, c.Method, c.Route = seq, now, call.Listener, method, r.route(call.Route)
+	c.Tenant, c.Ran, c.stream = tenant, ran, call.Stream
+	if len(id) == len(c.id) {
+		copy(c.id[:], id)
 	} else {
-		r.ring[(c.Seq-1)%MaxCalls] = c
+		c.RequestID = strings.Clone(id)
 	}
 	return r.last
+}
+
+// route is the route, which was called, in memory of the recording's. r.mu is held.
+func (r *recording) route(route string) string {
+	if own, known := r.called[route]; known {
+		return own
+	}
+	if r.called == nil {
+		r.called = map[string]string{}
+	}
+	own := strings.Clone(route)
+	r.called[own] = own
+	return own
+}
+
+// methodOf is an HTTP method, which is a part of the request's first line, in memory of its own.
+func methodOf(method string) string {
+	for _, known := range [...]string{"POST", "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"} {
+		if method == known {
+			return known
+		}
+	}
+	return strings.Clone(method)
 }
 
 // at is the record of call n, nil if it is forgotten. r.mu is held.
@@ -143,7 +198,7 @@ func (r *recording) at(n uint64) *record {
 		return nil
 	}
 	seq := n - r.base
-	if c := &r.ring[(seq-1)%MaxCalls]; c.Seq == seq {
+	if c := r.slot(seq); c.Seq == seq {
 		return c
 	}
 	return nil
@@ -208,8 +263,8 @@ func (r *recording) remember(c *record) {
 		r.lost.add(c.print, c.Seq)
 		r.some.Store(true)
 		// An answer may be lost while its handler still writes it, and the next call be over sooner.
-		for i := range r.ring {
-			if later := &r.ring[i]; later.Seq > c.Seq && later.print == c.print && later.Duplicate == 0 {
+		for later := range r.records() {
+			if later.Seq > c.Seq && later.print == c.print && later.Duplicate == 0 {
 				later.Duplicate = c.Seq
 			}
 		}
@@ -246,13 +301,13 @@ func (r *recording) printing() bool { return r.some.Load() }
 func (r *recording) all() []Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	calls := make([]Call, 0, len(r.ring))
-	oldest := 0
-	if len(r.ring) == MaxCalls {
-		oldest = int((r.last - r.base) % MaxCalls)
-	}
-	for i := range r.ring {
-		calls = append(calls, r.ring[(oldest+i)%len(r.ring)].Call)
+	calls := make([]Call, 0, min(r.last-r.base, MaxCalls))
+	for c := range r.records() {
+		call := c.Call
+		if c.id != [request.IDLen]byte{} {
+			call.RequestID = string(c.id[:])
+		}
+		calls = append(calls, call)
 	}
 	return calls
 }
@@ -260,6 +315,7 @@ func (r *recording) all() []Call {
 func (r *recording) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.base, r.ring, r.active, r.lost = r.last, nil, 0, lost{}
+	r.base, r.active, r.lost = r.last, 0, lost{}
+	clear(r.pages[:])
 	r.some.Store(false)
 }

@@ -312,6 +312,30 @@ func TestWhatAnHTTPClientSeesOfAFault(t *testing.T) {
 	}
 }
 
+func TestTroubleThatACallAskedForDoesNotStrikeTheNextOnThatHasNone(t *testing.T) {
+	f := fake.Start(t, spec, fake.Options[config]{})
+	client, _ := browser(t)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", f.URL("http")+"/visit", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(fake.FaultHeader, "action=rst;phase=during-response;at=5000")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := readAll(resp); len(body) != visitSize || err != nil {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	if body, err := fetch(t.Context(), client, "GET", f.URL("http")+"/visit"); len(body) != visitSize || err != nil {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	// Go's client would have sent it again, unseen.
+	if calls := done(t, f); len(calls) != 2 || calls[1].Sent != fake.SentAnswer {
+		t.Errorf("recorded %+v", calls)
+	}
+}
+
 func TestAnHTTPClientWaitsForAHalfOpenConnection(t *testing.T) {
 	for name, rule := range map[string]fake.Rule{
 		"after commit":  {Action: fake.HalfOpen, Phase: fake.AfterCommit},

@@ -87,7 +87,7 @@ func (c *coverage) count(counts []failure.Count) {
 	}
 }
 
-func (c *coverage) all(d chassis.Description, called map[string]bool) Coverage {
+func (c *coverage) all(d chassis.Description, called map[string]string) Coverage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var codes, missed []int
@@ -103,7 +103,7 @@ func (c *coverage) all(d chassis.Description, called map[string]bool) Coverage {
 		for _, route := range l.Routes {
 			switch {
 			case aside(route):
-			case called[route]:
+			case called[route] != "":
 				methods = append(methods, route)
 			default:
 				uncalled = append(uncalled, route)
@@ -114,8 +114,8 @@ func (c *coverage) all(d chassis.Description, called map[string]bool) Coverage {
 }
 
 // routes are those that were called.
-func (r *recording) routes() map[string]bool {
+func (r *recording) routes() map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.times)
+	return maps.Clone(r.called)
 }

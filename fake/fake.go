@@ -83,6 +83,8 @@ type Fake struct {
 	ports   *ports
 	faults  faults
 	calls   recording
+	visits  sync.Pool   // of *visit
+	asked   atomic.Bool // a call has asked for trouble of its connection, where it may have left some
 	start   func(context.Context, chassis.World) (*chassis.Instance, error)
 	world   chassis.World // without what belongs to one life
 
@@ -137,6 +139,7 @@ func New[C any](ctx context.Context, spec chassis.Spec[C], o Options[C]) (*Fake,
 		o.Log = zap.NewNop()
 	}
 	f := &Fake{name: spec.Name, sets: []*failure.Set{failure.Chassis, spec.Failures}, done: make(chan struct{})}
+	f.visits.New = f.newVisit
 	f.clock = clock.Real()
 	if !o.RealTime {
 		begin := o.Begin

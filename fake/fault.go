@@ -64,11 +64,14 @@ func (f *Fault) selects(p Phase, call *chassis.Call, conn *wire.Conn) bool {
 	if r.Phase != p || !r.selects(call) {
 		return false
 	}
-	if conn == nil && r.onWire() || r.Action == GoAway && !conn.HTTP2() {
+	if conn == nil && r.onWire() || r.Action == GoAway && !http2(call) {
 		return false
 	}
 	return r.When == nil || r.When(call)
 }
+
+// http2 reports whether the call has come over HTTP/2, as those of gRPC do.
+func http2(call *chassis.Call) bool { return call.Request == nil || call.Request.ProtoMajor == 2 }
 
 // take reports whether the fault strikes a call that it selects, which it counts.
 func (f *Fault) take() bool {

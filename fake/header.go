@@ -28,8 +28,9 @@ const maxFaultHeader = 1 << 10
 //	action, rate                     rst, fin, half-open, slow, truncate, goaway, garbage
 //	phase, at                        before, after-commit, during-response; the byte
 //
-// as in [Rule]. There is no barrier: a call cannot release itself. The error says what is wrong
-// and where; a fake answers it with the chassis's code 400.
+// as in [Rule]. There is no barrier: a call cannot release itself. A connection that is half-open, or one
+// of HTTP/2 that is slow, stays so until it is closed. The error says what is wrong
+// and where; a fake answers it with the chassis's code 400, as it does a GOAWAY for a call of HTTP/1.
 func ParseFault(text string) (Rule, error) {
 	if len(text) > maxFaultHeader {
 		return Rule{}, fmt.Errorf("it has %d bytes, want %d at most", len(text), maxFaultHeader)
@@ -105,9 +106,14 @@ func (f *Fake) ownFault(call *chassis.Call) (*Fault, error) {
 	if err == nil {
 		answer, err = rule.resolve(f.sets)
 	}
+	if err == nil && rule.Action == GoAway && !http2(call) {
+		err = errors.New("action goaway: the call has come over HTTP/1, which has no GOAWAY")
+	}
 	if err != nil {
 		return nil, failure.Malformed.With("header", failure.Safe(FaultHeader)).With("reason", failure.Safe(err))
 	}
-	own := f.faults.prepare(rule, answer)
-	return own, nil
+	if rule.onWire() {
+		f.asked.Store(true)
+	}
+	return f.faults.prepare(rule, answer), nil
 }

@@ -27,6 +27,7 @@ func (f *Fake) begin(ctx context.Context) error {
 	world.Clock = l.clock
 	world.Listen = f.ports.listen
 	world.Intercept = f.intercept
+	world.Inside = f.ports.inside
 	var err error
 	if l.instance, err = f.start(ctx, world); err != nil {
 		l.clock.end()

@@ -23,8 +23,9 @@ const (
 	AfterCommit
 	// DuringResponse is when Rule.At bytes of the answer are on the wire, and the next would be
 	// written. They are counted from when the call comes to its handler, and with everything that the server
-	// writes to the connection: header, frames and, over HTTP/2, the answers to other calls. A
-	// shorter answer is not struck, and counts no hit.
+	// writes to the connection: header, frames, the records of TLS and, over HTTP/2, the answers to other
+	// calls. A shorter answer is not struck, and counts no hit. Of a record of TLS that is not whole a
+	// client can read nothing.
 	DuringResponse
 	// Connect is when a connection has been accepted, before the service sees it. Only Listener
 	// selects connections, and [Rule].When is asked with the Listener and the Peer.
@@ -66,9 +67,11 @@ const (
 	Truncate
 	// GoAway sends a GOAWAY of HTTP/2, without an error, and does nothing else: the call is
 	// answered, and the client uses another connection for the next. It selects only calls that
-	// come over HTTP/2 without TLS, as gRPC's do.
+	// come over HTTP/2, as gRPC's do, and is refused where none can. Under TLS it is encrypted as all
+	// that the server says, and Rule.At counts bytes before they are encrypted.
 	GoAway
-	// Garbage sends what no protocol knows, and then FIN.
+	// Garbage sends what no protocol knows, and then FIN. It is not encrypted: a client that speaks TLS
+	// finds it there.
 	Garbage
 	// Hold has the call, its answer or the connection wait until the fault is released or removed:
 	// a barrier. See [Fault.Release] and [Fault.WaitHeld].

@@ -50,6 +50,14 @@ func (p *ports) conn(listener string, addr netip.AddrPort) *wire.Conn {
 	return p.peers[peer{listener, addr}]
 }
 
+// inside is the service's World.Inside: faults that need plain text have it there.
+func (p *ports) inside(listener string, c net.Conn) net.Conn {
+	if outer := p.conn(listener, acl.AddrPort(c.RemoteAddr())); outer != nil {
+		return outer.Inside(c)
+	}
+	return c
+}
+
 // open takes a connection in that was accepted.
 func (p *ports) open(listener string, inner net.Conn) *wire.Conn {
 	end := peer{listener, acl.AddrPort(inner.RemoteAddr())}

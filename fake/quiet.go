@@ -58,8 +58,8 @@ func (r *recording) busy() []string {
 		return nil
 	}
 	busy := []string{fmt.Sprintf("%d calls under way", r.active)}
-	for i := range r.ring {
-		if c := &r.ring[i]; !c.done && !c.stream {
+	for c := range r.records() {
+		if !c.done && !c.stream {
 			busy = append(busy, c.Route)
 		}
 	}

@@ -3,6 +3,7 @@ package fake
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ type Rule struct {
 	// Match selects the calls; the zero Match selects all.
 	Match
 	// When, if it is not nil, selects those calls for which it returns true as well. It must be
-	// safe for concurrent use, quick, and leave the call as it is.
+	// safe for concurrent use, quick, leave the call as it is, and not keep it.
 	When func(call *chassis.Call) bool
 
 	Nth   int // strikes only the nth call that is selected, 1 being the first; 0 any
@@ -215,18 +216,20 @@ func (r *Rule) checkPhase() error {
 	return nil
 }
 
-// checkAction refuses a GOAWAY where there is TLS, of which nobody but the server can make a record.
+// checkAction refuses a GOAWAY for calls that cannot come over HTTP/2.
 func (r *Rule) checkAction(d chassis.Description) error {
 	if r.Action != GoAway {
 		return nil
 	}
+	var names []string
 	for _, l := range d.Listeners {
-		if agree(r.Listener, l.Name) && !strings.HasSuffix(l.Protocol, "s") {
+		if !agree(r.Listener, l.Name) || r.Route != "" && !aside(r.Route) && !slices.Contains(l.Routes, r.Route) {
+			continue
+		}
+		if l.HTTP2 {
 			return nil
 		}
+		names = append(names, l.Name)
 	}
-	if r.Listener == "" {
-		return errors.New("action goaway: all listeners have TLS, inside of which a fake cannot write")
-	}
-	return fmt.Errorf("action goaway: listener %q has TLS, inside of which a fake cannot write", r.Listener)
+	return fmt.Errorf("action goaway: there is no HTTP/2 on listener %s: want one of gRPC, or of HTTP with TLS or h2c", list(names))
 }

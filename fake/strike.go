@@ -11,9 +11,12 @@ import (
 	"github.com/seed-754044b3/roadworthy/fake/internal/wire"
 )
 
-// visit is one call on its way through the faults.
+// visit is one call on its way through the faults. It is used again when the call has ended: what goes
+// on after that must not refer to it.
 type visit struct {
-	fake   *Fake
+	fake *Fake
+	hear func(error) error // after, made once
+
 	ctx    context.Context
 	call   *chassis.Call
 	seq    uint64
@@ -25,22 +28,41 @@ type visit struct {
 	prints bool       // its print is wanted
 }
 
+// newVisit makes one for the pool.
+func (f *Fake) newVisit() any {
+	v := &visit{fake: f}
+	v.hear = v.after
+	return v
+}
+
+// leave puts the visit back. A call that panics on its way leaves its visit to the garbage.
+func (v *visit) leave() {
+	*v = visit{fake: v.fake, hear: v.hear}
+	v.fake.visits.Put(v)
+}
+
 // intercept is the service's World.Intercept.
 func (f *Fake) intercept(ctx context.Context, call *chassis.Call) error {
-	v := &visit{fake: f, ctx: ctx, call: call, faults: f.faults.all()}
+	v := f.visits.Get().(*visit)
+	v.ctx, v.call, v.faults = ctx, call, f.faults.all()
 	own, err := f.ownFault(call)
 	plain := own == nil && err == nil && len(v.faults) == 0
 	v.seq = f.calls.begin(f.clock.Now(), ctx, call, plain)
 	if err != nil {
 		return v.refused(err)
 	}
-	call.After = v.after
+	call.After = v.hear
 	if own != nil {
 		v.faults = append([]*Fault{own}, v.faults...)
 	}
 	v.prints = !call.Stream && (len(v.faults) > 0 || f.calls.printing())
-	if len(v.faults) > 0 {
+	if len(v.faults) > 0 || f.asked.Load() {
 		v.conn = f.ports.conn(call.Listener, call.Peer)
+		if v.conn != nil && !http2(call) {
+			v.conn.Calm()
+		}
+	}
+	if len(v.faults) > 0 {
 		if err := v.before(); err != nil {
 			return v.refused(err)
 		}
@@ -59,6 +81,7 @@ func (f *Fake) intercept(ctx context.Context, call *chassis.Call) error {
 // refused is for a call whose handler does not run.
 func (v *visit) refused(err error) error {
 	v.fake.calls.end(v.seq, v.call, outcome{sent: v.sent(SentFailure)})
+	v.leave()
 	return err
 }
 
@@ -115,9 +138,6 @@ func (v *visit) note(struck []*Fault) []blow {
 // before lets the faults act that strike before the handler runs, and prepares those that strike
 // later. The error is answered in the handler's place.
 func (v *visit) before() error {
-	if v.conn != nil && v.call.Request != nil && v.call.Request.ProtoMajor == 1 {
-		v.conn.Calm()
-	}
 	for _, b := range v.note(v.take(Before)) {
 		if err := v.actBefore(b); err != nil {
 			return err
@@ -243,6 +263,13 @@ func lostFrom(at int64) Sent {
 
 // after is the call's After: the handler has ended with err.
 func (v *visit) after(err error) error {
+	answer := v.conclude(err)
+	v.leave()
+	return answer
+}
+
+// conclude returns what is answered when the handler has ended with err.
+func (v *visit) conclude(err error) error {
 	o := outcome{ran: true, err: err, sent: SentAnswer}
 	if v.prints {
 		o.print = v.print()

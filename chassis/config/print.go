@@ -52,7 +52,7 @@ func (p *printer) add(text, comment string) {
 func (p *printer) section(sec *section, indent string) {
 	for _, f := range sec.fields {
 		_, name := split(f.key)
-		p.add(indent+name+": "+f.yaml, printable(f.source.String()))
+		p.add(indent+name+": "+f.yaml(), printable(f.source.String()))
 	}
 	for _, sub := range sec.sections {
 		p.add(indent+sub.name+":", "")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"unicode"
 )
@@ -22,9 +21,9 @@ type field struct {
 	given     reflect.Value // by flag, else invalid
 	givenText string
 
-	reference string // how a secret that was read from a file was given
-	text      string // the value as Field.Value shows it
-	yaml      string // the value as Print writes it
+	reference string        // how a secret that was read from a file was given
+	text      string        // the value as Field.Value shows it
+	yaml      func() string // the value as Print writes it
 }
 
 // A section is the keys below one dotted prefix.
@@ -107,12 +106,12 @@ func (w *walker) member(p *part, sec *section, sf reflect.StructField, v reflect
 	if name == "" {
 		name = keyName(sf.Name)
 	}
-	if !segment.MatchString(name) {
+	if !segment(name) {
 		w.fail(goName, "key %q: want a lower-case letter, then lower-case letters, digits or _; name it with a config tag", name)
 		return
 	}
 	key := join(sec.key, name)
-	doc := strings.Join(strings.Fields(sf.Tag.Get("doc")), " ")
+	doc := oneLine(sf.Tag.Get("doc"))
 	switch {
 	case isLeaf && v.CanSet():
 		w.leaf(p, sec, &field{key: key, doc: doc, goName: goName, codec: c, v: v})
@@ -182,7 +181,7 @@ func (f *field) render() error {
 		return err
 	}
 	if f.reference != "" {
-		text, yaml = f.reference, yamlString(f.reference)
+		text, yaml = f.reference, func() string { return yamlString(f.reference) }
 	}
 	f.text, f.yaml = text, yaml
 	return nil
@@ -198,7 +197,24 @@ func configurable(t reflect.Type) bool {
 	return t.NumField() == 0
 }
 
-var segment = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+// segment reports whether s can be the name of a key or section: [a-z][a-z0-9_]*.
+func segment(s string) bool {
+	for i, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || i > 0 && ('0' <= c && c <= '9' || c == '_')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// oneLine is s with a space for every run of white space. Most of what is written needs no copy.
+func oneLine(s string) string {
+	other := func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }
+	if s != strings.TrimSpace(s) || strings.Contains(s, "  ") || strings.ContainsFunc(s, other) {
+		return strings.Join(strings.Fields(s), " ")
+	}
+	return s
+}
 
 // keyName splits a Go name at its case boundaries: MaxBodyBytes is max_body_bytes, HTTPAddr is
 // http_addr, MaxH2Streams is max_h2_streams, and H2C stays h2c.

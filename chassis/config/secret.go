@@ -92,12 +92,13 @@ func (c secretCodec) decode(n *yaml.Node) (reflect.Value, error) {
 	return c.parse(n.Value)
 }
 
-func (secretCodec) format(v reflect.Value) (string, string, error) {
+func (secretCodec) format(v reflect.Value) (string, func() string, error) {
 	s := v.Interface().(Secret)
+	text := s.String()
 	if strings.HasPrefix(s.Reveal(), reference) {
-		return s.Reveal(), yamlString(s.Reveal()), nil
+		text = s.Reveal()
 	}
-	return s.String(), yamlString(s.String()), nil
+	return text, func() string { return yamlString(text) }, nil
 }
 
 // resolveSecrets replaces references by what they refer to. It comes after all layers, so that

@@ -17,12 +17,13 @@ import (
 )
 
 // A codec says how the values of one Go type are read and written. parse reads what a variable or a
-// flag gives, decode what the file gives; format writes a value in the first form and in YAML.
+// flag gives, decode what the file gives; format writes a value in the first form and, when it is called,
+// as it was then in YAML, which few ever ask for and takes most of the time.
 type codec interface {
 	word() string
 	parse(text string) (reflect.Value, error)
 	decode(n *yaml.Node) (reflect.Value, error)
-	format(v reflect.Value) (text, yaml string, err error)
+	format(v reflect.Value) (text string, yaml func() string, err error)
 }
 
 // codecFor finds the codec of a type. It reports false for what is no single value: structs, and types
@@ -117,18 +118,20 @@ func (c *scalar) decode(n *yaml.Node) (reflect.Value, error) {
 	return c.parse(n.Value)
 }
 
-func (c *scalar) format(v reflect.Value) (string, string, error) {
+func (c *scalar) format(v reflect.Value) (string, func() string, error) {
 	text, err := c.write(v)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	if !utf8.ValidString(text) {
-		return "", "", errNotUTF8
+		return "", nil, errNotUTF8
 	}
-	if c.plain {
-		return text, text, nil
-	}
-	return text, yamlString(text), nil
+	return text, func() string {
+		if c.plain {
+			return text
+		}
+		return yamlString(text)
+	}, nil
 }
 
 // cause drops the errors that say no more than "want …, got …" does.
@@ -345,16 +348,23 @@ func (c *list) decode(n *yaml.Node) (reflect.Value, error) {
 	return out, nil
 }
 
-func (c *list) format(v reflect.Value) (string, string, error) {
-	var texts, yamls []string
+func (c *list) format(v reflect.Value) (string, func() string, error) {
+	var texts []string
+	var items []func() string
 	for i := range v.Len() {
 		text, yaml, err := c.item.format(v.Index(i))
 		if err != nil {
-			return "", "", fmt.Errorf("item %d: %w", i+1, err)
+			return "", nil, fmt.Errorf("item %d: %w", i+1, err)
 		}
-		texts, yamls = append(texts, text), append(yamls, yaml)
+		texts, items = append(texts, text), append(items, yaml)
 	}
-	return strings.Join(texts, ","), "[" + strings.Join(yamls, ", ") + "]", nil
+	return strings.Join(texts, ","), func() string {
+		var yamls []string
+		for _, yaml := range items {
+			yamls = append(yamls, yaml())
+		}
+		return "[" + strings.Join(yamls, ", ") + "]"
+	}, nil
 }
 
 // A table is the codec of map[string]string.
@@ -428,17 +438,17 @@ func (c *table) decode(n *yaml.Node) (reflect.Value, error) {
 	return reflect.ValueOf(out).Convert(c.t), nil
 }
 
-func (c *table) format(v reflect.Value) (string, string, error) {
+func (c *table) format(v reflect.Value) (string, func() string, error) {
 	m := v.Convert(reflect.TypeFor[map[string]string]()).Interface().(map[string]string)
 	var texts, yamls []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if !utf8.ValidString(name) || !utf8.ValidString(m[name]) {
-			return "", "", errNotUTF8
+			return "", nil, errNotUTF8
 		}
 		texts = append(texts, name+"="+m[name])
 		yamls = append(yamls, yamlString(name)+": "+yamlString(m[name]))
 	}
-	return strings.Join(texts, ","), "{" + strings.Join(yamls, ", ") + "}", nil
+	return strings.Join(texts, ","), func() string { return "{" + strings.Join(yamls, ", ") + "}" }, nil
 }
 
 // shortDuration leaves out the zero units that Duration.String writes: 2m, not 2m0s.

@@ -85,7 +85,7 @@ type conn struct {
 	raw    net.Conn
 	wire   wire      // raw, with its bounds
 	tls    *tls.Conn // nil: plain text
-	stream net.Conn  // tls if there is one, otherwise wire
+	stream net.Conn  // tls if there is one, or what Entry.Inside made of it; otherwise wire
 	// movable: another process can go on with it.
 	movable bool
 	proto   atomic.Int32
@@ -166,6 +166,9 @@ func (s *Server) wrap(raw net.Conn, adopted bool) *conn {
 	if s.tls != nil {
 		c.tls = tls.Server(&c.wire, s.tls)
 		c.stream = c.tls
+		if s.entry.Inside != nil {
+			c.stream = s.entry.Inside(c.tls)
+		}
 	} else {
 		_, c.movable = raw.(syscall.Conn)
 	}

@@ -38,6 +38,9 @@ type Entry struct {
 	// [AddrNote] for a Gate). On an
 	// error the connection is closed without an answer and told to Refused.
 	Preface func(c net.Conn) (note []byte, err error)
+	// Inside is given the TLS of each connection of a [Server], before its handshake, and returns what the
+	// server reads from and writes to in its place. nil leaves it as it is.
+	Inside func(net.Conn) net.Conn
 	// Measure has a [Server] count what each request of HTTP/1 moves: [WhenSent] and Refusal.Traffic.
 	Measure bool
 	// Refused is told of what ended before there was a handler for it. It is called by the

@@ -241,6 +241,43 @@ func TestARequestKnowsItsTLS(t *testing.T) {
 	}
 }
 
+// overheard passes everything on, and keeps what the server says.
+type overheard struct {
+	net.Conn
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (o *overheard) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	o.said.Write(b)
+	o.mu.Unlock()
+	return o.Conn.Write(b)
+}
+
+func TestWhatIsInsideOfTLSSeesPlainText(t *testing.T) {
+	clean(t)
+	config, roots := certificate(t)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "in plain text") })
+	inside := make(chan *overheard, 1)
+	s := start(t, handler, drain.Options{TLS: config, Entry: drain.Entry{Inside: func(c net.Conn) net.Conn {
+		o := &overheard{Conn: c}
+		inside <- o
+		return o
+	}}})
+	client := secureClient(t, s.addr, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	client.send(t, get("/"))
+	if got, _, err := client.receive(); got != "in plain text" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	o := <-inside
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if said := o.said.String(); !strings.HasPrefix(said, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(said, "in plain text") {
+		t.Errorf("inside was said %q", said)
+	}
+}
+
 func TestPlainHTTPOnATLSPortIsTold(t *testing.T) {
 	clean(t)
 	config, _ := certificate(t)

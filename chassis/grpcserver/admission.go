@@ -133,12 +133,12 @@ func (cl *call) leave(err error) {
 // errPanicked is what a queue is told of a method that did not return.
 var errPanicked = errors.New("the method panicked")
 
-// tenant is on whose behalf the call is, as far as the service says.
+// tenant is on whose behalf the call is, as far as the service says, which is asked once.
 func (cl *call) tenant() string {
-	if f := cl.chain.tenant; f != nil {
-		return f(cl.scope)
+	if f := cl.chain.tenant; f != nil && !cl.named {
+		cl.behalf, cl.named = f(cl.scope), true
 	}
-	return ""
+	return cl.behalf
 }
 
 // pushback tells the caller of a call that was turned away before its method ran when to call again (gRFC

@@ -70,12 +70,15 @@ type call struct {
 	refused bool          // it was not
 	bytes   int64
 	errorID string // of the failure it was answered with
+	behalf  string // its tenant's name
+	named   bool   // that is known
 
 	// The rest is of unary methods.
 	place     *place
 	admission queue.Admission // the zero Admission: it has not passed a queue
 
 	after func(error) error // the interceptor's, nil if it does not want to hear
+	asked *chassis.Call     // what it was asked; nil if it was not, or may still look at it
 
 	recv func(any) error // reads the message
 	in   envelope
@@ -166,15 +169,21 @@ func (cl *call) intercept(message any) error {
 	if cl.Route == "" || !cl.chain.service.Intercepts() {
 		return nil
 	}
-	asked := &chassis.Call{
+	asked := cl.asked
+	if cl.asked = nil; asked == nil || cl.after != nil { // a method may read twice
+		asked = &chassis.Call{Header: cl.lookup}
+	}
+	*asked = chassis.Call{
 		Listener: cl.Listener, Method: "POST", Route: cl.Route, Tenant: cl.tenant(), Peer: cl.Peer, Stream: message == nil,
-		Header: func(name string) string { return cl.first(strings.ToLower(name)) }, Message: message,
+		Header: asked.Header, Message: message,
 	}
-	err := cl.chain.service.Intercept(cl.scope, asked)
-	if err == nil {
-		cl.after = asked.After
+	if err := cl.chain.service.Intercept(cl.scope, asked); err != nil {
+		return err
 	}
-	return err
+	if cl.after = asked.After; cl.after != nil {
+		cl.asked = asked
+	}
+	return nil
 }
 
 // afterwards tells the interceptor, if it wants to hear, that the method has ended, and returns
@@ -184,8 +193,12 @@ func (cl *call) afterwards(err error) error {
 	if after == nil {
 		return err
 	}
-	cl.after = nil
-	return after(err)
+	asked := cl.asked
+	cl.after, cl.asked = nil, nil
+	err = after(err)
+	*asked = chassis.Call{Header: asked.Header}
+	cl.asked = asked
+	return err
 }
 
 // end logs and counts the call and returns the error its caller sees. Health probes have no
@@ -339,7 +352,7 @@ func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler
 		resp, err := cl.handle(srv, next, interceptor)
 		returned = true
 		err = cl.end(method, false, err)
-		*cl = call{read: cl.read, in: envelope{admit: cl.in.admit}}
+		*cl = call{read: cl.read, asked: cl.asked, in: envelope{admit: cl.in.admit}}
 		c.idle.Put(cl)
 		return resp, err
 	}

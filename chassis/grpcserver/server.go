@@ -158,6 +158,9 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		return fmt.Errorf("listener %q: %w", name, err)
 	}
 	c := newChain(s, name, cfg, guard)
+	entry := s.Entry(name, guard, drain.Entry{
+		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
+	})
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(cfg.MaxReceive)),
 		grpc.MaxSendMsgSize(int(cfg.MaxSend)),
@@ -171,15 +174,13 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 		grpc.ForceServerCodecV2(c.codec),
 	}
 	if tlsConfig != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+		options = append(options, grpc.Creds(secured{credentials.NewTLS(tlsConfig), entry.Inside}))
 	}
 	if cfg.Workers > 0 && !s.Dry() {
 		// Stacks that have grown already.
 		options = append(options, grpc.NumStreamWorkers(uint32(cfg.Workers)))
 	}
-	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, entry: s.Entry(name, guard, drain.Entry{
-		MaxConns: cfg.MaxConns, MaxConnsPerClient: cfg.MaxConnsPerClient, WriteTimeout: cfg.WriteTimeout,
-	})}
+	srv := &server{grpc: grpc.NewServer(append(options, opts...)...), chain: c, entry: entry}
 	in := registrar{srv.grpc, c}
 	register(in)
 	services := slices.Sorted(maps.Keys(srv.grpc.GetServiceInfo()))
@@ -213,6 +214,26 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	return nil
 }
 
+// secured is TLS whose connections the world may have a hand in.
+type secured struct {
+	credentials.TransportCredentials
+	inside func(net.Conn) net.Conn // nil: it does not want to
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (s secured) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c, info, err := s.TransportCredentials.ServerHandshake(raw)
+	if err == nil && s.inside != nil {
+		c = s.inside(c)
+	}
+	return c, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (s secured) Clone() credentials.TransportCredentials {
+	return secured{s.TransportCredentials.Clone(), s.inside}
+}
+
 // server is a gRPC server with the chassis's verbs.
 type server struct {
 	grpc    *grpc.Server
@@ -237,6 +258,9 @@ func (s *server) methods() []string {
 	slices.Sort(routes)
 	return routes
 }
+
+// HTTP2 tells the description what gRPC is spoken over.
+func (s *server) HTTP2() bool { return true }
 
 // Serve implements chassis.Server.
 func (s *server) Serve(l net.Listener) error {

@@ -18,15 +18,16 @@ const MaxTroubles = 100
 // as connections are. Make one with [New].
 type Conn struct {
 	net.Conn
+	ending  sync.Mutex // held while it is decided how the client learns of the end, and to close
 	closing sync.Once
 	onClose func()
 	closed  chan struct{}
 
-	troubled atomic.Bool  // there is trouble, or it is ended: look into what mu guards
-	out      atomic.Int64 // bytes written
-	ended    atomic.Bool  // by trouble: nothing is written or read any more
-	http2    atomic.Bool
+	troubled atomic.Bool             // there is trouble, or it is ended: look into what mu guards
+	out      atomic.Int64            // bytes written
+	ended    atomic.Bool             // by trouble: nothing is written or read any more
 	slow     atomic.Pointer[Trouble] // that writes are under, of kind Slow
+	inside   atomic.Pointer[Conn]    // what TLS on it encrypts; nil until that is known
 
 	writing sync.Mutex // held during a write; guards what follows
 	frames  frames
@@ -49,12 +50,20 @@ func New(c net.Conn, onClose func()) *Conn {
 	return &Conn{Conn: c, onClose: onClose, closed: make(chan struct{})}
 }
 
+// Inside makes a connection of tls, which is TLS over c, for the server to speak through: there c finds
+// the frames of HTTP/2, and there GoAway strikes, at bytes that are counted before they are
+// encrypted. All other trouble is c's own. What became of it ends with c.
+func (c *Conn) Inside(tls net.Conn) *Conn {
+	in := New(tls, func() {})
+	c.inside.Store(in)
+	if isClosed(c.closed) {
+		in.finish()
+	}
+	return in
+}
+
 // errEnded is what a server is told that goes on after the end.
 var errEnded = errors.New("a fault has ended the connection")
-
-// HTTP2 reports whether the server speaks HTTP/2 on the connection, without TLS. It is known when
-// the server has written its first frame, before any request is read.
-func (c *Conn) HTTP2() bool { return c.http2.Load() }
 
 // Closed is closed when the connection is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
@@ -63,6 +72,9 @@ func (c *Conn) Closed() <-chan struct{} { return c.closed }
 // trouble as it can.
 func (c *Conn) Arm(t Trouble) bool {
 	t.check()
+	if in := c.inside.Load(); in != nil && t.Kind == GoAway {
+		return in.Arm(t)
+	}
 	c.mu.Lock()
 	if c.ended.Load() || isClosed(c.closed) || len(c.troubles) >= MaxTroubles {
 		c.mu.Unlock()
@@ -85,6 +97,9 @@ func (c *Conn) Arm(t Trouble) bool {
 // Calm drops the trouble of an answer that is out: what has not struck, and Slow, which has. It is
 // called when the next request comes on a connection of HTTP/1.
 func (c *Conn) Calm() {
+	if in := c.inside.Load(); in != nil {
+		in.Calm()
+	}
 	if !c.troubled.Load() {
 		return
 	}
@@ -157,7 +172,7 @@ func (c *Conn) strikeBetween(t *armed) bool {
 		}
 		return true
 	case GoAway:
-		if c.frames.http2() && !c.frames.between() {
+		if !c.frames.other && !c.frames.between() {
 			return false
 		}
 		if c.take(t) {
@@ -168,12 +183,15 @@ func (c *Conn) strikeBetween(t *armed) bool {
 	return false
 }
 
-// goAway writes the frame. c.writing is held, and the next byte begins a frame.
+// goAway writes the frame. c.writing is held, and the next byte begins a frame of HTTP/2, or there
+// is something else on the connection.
 func (c *Conn) goAway(t *armed) {
-	if c.frames.http2() {
-		t.strike()
-		_, _ = c.Conn.Write(goAway()) // whoever writes next learns of an error
+	if c.frames.other {
+		t.over(true)
+		return
 	}
+	t.strike()
+	_, _ = c.Conn.Write(goAway()) // whoever writes next learns of an error
 }
 
 // take removes t from what is to come, and reports whether it was there.
@@ -191,17 +209,30 @@ func (c *Conn) take(t *armed) bool {
 // end ends the connection: nothing is written or read any more. With RST it is closed, otherwise
 // the client learns by FIN, and closing is left to the server.
 func (c *Conn) end(reset bool) {
-	c.ended.Store(true)
-	c.troubled.Store(true)
+	open := c.farewell(reset)
 	c.mu.Lock()
 	c.wake()
 	c.mu.Unlock()
-	if t, ok := c.Conn.(*net.TCPConn); ok && reset {
-		_ = t.SetLinger(0)
-	}
-	if reset || c.CloseWrite() != nil {
+	if !open {
 		_ = c.Close()
 	}
+}
+
+// farewell has the client learn of the end as it is meant to, and reports whether the connection is to be
+// left open. A server that notices the end closes it at once, which would make a FIN of an RST and, where
+// something was not read yet, an RST of a FIN.
+func (c *Conn) farewell(reset bool) (open bool) {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	c.ended.Store(true)
+	c.troubled.Store(true)
+	if !reset {
+		return c.CloseWrite() == nil
+	}
+	if t, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	return false
 }
 
 // Read implements net.Conn.
@@ -235,9 +266,6 @@ func (c *Conn) put(b []byte) (int, error) {
 	c.out.Add(int64(n))
 	if !c.frames.other {
 		c.frames.pass(b[:n])
-		if c.frames.http2() && !c.http2.Load() {
-			c.http2.Store(true)
-		}
 	}
 	return n, err
 }
@@ -287,10 +315,8 @@ func (c *Conn) next() (*armed, int64) {
 func (c *Conn) hit(t *armed, rest []byte) (n int, err error) {
 	switch t.Kind {
 	case GoAway:
-		if c.frames.http2() && !c.frames.between() {
-			if n = c.frames.until(rest); n > 0 {
-				return c.pace(rest[:n])
-			}
+		if !c.frames.other && !c.frames.between() {
+			return c.pace(rest[:c.frames.until(rest)])
 		}
 		if c.take(t) {
 			c.goAway(t)
@@ -388,7 +414,15 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 
 // Close implements net.Conn.
 func (c *Conn) Close() error {
+	c.ending.Lock()
 	err := c.Conn.Close()
+	c.ending.Unlock()
+	c.finish()
+	return err
+}
+
+// finish drops the trouble of a connection that is closed.
+func (c *Conn) finish() {
 	c.closing.Do(func() {
 		close(c.closed)
 		c.mu.Lock()
@@ -403,5 +437,7 @@ func (c *Conn) Close() error {
 		}
 		c.onClose()
 	})
-	return err
+	if in := c.inside.Load(); in != nil {
+		in.finish()
+	}
 }

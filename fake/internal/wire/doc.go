@@ -6,6 +6,7 @@
 // answer reaches the client and the rest does not. What counts is what is on the wire: header,
 // frames and, under TLS, its records.
 //
-// HTTP/2 without TLS is followed frame by frame: a GOAWAY goes between two of them and nowhere
-// else. Under TLS nobody but the server can do that.
+// HTTP/2 is followed frame by frame: a GOAWAY goes between two of them and nowhere else. Where there
+// is TLS, the server gives [Conn.Inside] a look at what it encrypts; all other trouble stays outside,
+// where networks are, and is not authenticated by TLS, as theirs is not.
 package wire

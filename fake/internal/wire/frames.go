@@ -45,23 +45,19 @@ func (f *frames) pass(b []byte) {
 	}
 }
 
-// http2 reports whether the connection is known to speak HTTP/2.
-func (f *frames) http2() bool { return f.began && !f.other }
-
-// until is how many bytes of b end the frame under way, as far as that can be seen: 0 when the next
-// byte begins a frame.
+// until is how many bytes of b end the frame under way, as far as that can be seen. Between two frames,
+// and at the beginning, it is that which b begins with.
 func (f *frames) until(b []byte) int {
-	g := *f
-	if g.have > 0 {
-		n := min(frameHeader-g.have, len(b))
+	g, n := *f, 0
+	if g.rest == 0 {
+		n = min(frameHeader-g.have, len(b))
 		g.pass(b[:n])
-		return n + int(min(g.rest, int64(len(b)-n)))
 	}
-	return int(min(g.rest, int64(len(b))))
+	return n + int(min(g.rest, int64(len(b)-n)))
 }
 
-// between reports whether the next byte begins a frame of HTTP/2.
-func (f *frames) between() bool { return f.http2() && f.rest == 0 && f.have == 0 }
+// between reports whether the next byte begins a frame of HTTP/2, and not the first.
+func (f *frames) between() bool { return f.began && !f.other && f.rest == 0 && f.have == 0 }
 
 // goAway is a frame that has the client use another connection for its next calls and lets those
 // under way end: the last stream is the highest there can be (RFC 9113, section 6.8).

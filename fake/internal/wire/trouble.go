@@ -25,8 +25,8 @@ const (
 	// Cut writes half of what is being written and ends the connection with FIN: in the middle of
 	// a line, or of a frame.
 	Cut
-	// GoAway writes a frame GOAWAY of HTTP/2, without an error, and goes on. A connection that does
-	// not speak HTTP/2 is left alone.
+	// GoAway writes a frame GOAWAY of HTTP/2, without an error, and goes on, at the end of the frame
+	// under way and after the server's first. A connection that does not speak HTTP/2 is left alone.
 	GoAway
 	// Garbage writes what no protocol knows and ends the connection with FIN.
 	Garbage

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -179,6 +180,44 @@ func readable(p *pair) bool {
 	return n > 0 || !errors.Is(err, io.EOF)
 }
 
+// hurried is a connection of a server that closes it as soon as it notices the end.
+type hurried struct {
+	net.Conn
+	notice func()
+	steps  chan string
+}
+
+func (h *hurried) SetLinger(int) error { h.notice(); h.steps <- "RST"; return nil }
+func (h *hurried) CloseWrite() error   { h.notice(); h.steps <- "FIN"; return nil }
+func (h *hurried) Close() error        { h.steps <- "close"; return h.Conn.Close() }
+
+func TestAServerThatClosesAtOnceDoesNotChangeHowTheClientLearnsOfTheEnd(t *testing.T) {
+	for want, kind := range map[string]wire.Kind{"RST": wire.Reset, "FIN": wire.Close} {
+		inner, other := net.Pipe()
+		h := &hurried{Conn: inner, steps: make(chan string, 3)}
+		c := wire.New(h, func() {})
+		closed := make(chan struct{})
+		h.notice = func() {
+			begun := make(chan struct{})
+			go func() {
+				defer close(closed)
+				close(begun)
+				c.Close()
+			}()
+			<-begun
+			for range 100 {
+				runtime.Gosched()
+			}
+		}
+		c.Arm(wire.Trouble{Kind: kind, Now: true})
+		<-closed
+		if first := <-h.steps; first != want {
+			t.Errorf("the client learns by %s, want %s", first, want)
+		}
+		other.Close()
+	}
+}
+
 func TestSilenceKeepsWhatIsWrittenUntilItEnds(t *testing.T) {
 	for name, end := range map[string]func(until, gone chan struct{}, p *pair){
 		"it ends":          func(until, _ chan struct{}, _ *pair) { close(until) },
@@ -272,10 +311,10 @@ func TestSlowLetsSoManyBytesOutASecond(t *testing.T) {
 	p.Arm(slow) // takes the place of the first
 	done := p.write("slowly")
 	<-struck
+	p.next(t, 1)
 	if over.Load() != 2 {
 		t.Errorf("it was over %d times", over.Load())
 	}
-	p.next(t, 1)
 	close(gone)
 	if got := p.next(t, 5); got != "lowly" || <-done != nil {
 		t.Errorf("%q", got)
@@ -405,8 +444,8 @@ func TestGoAwayGoesBetweenFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t)
-			if err := <-p.write(c.writes[0]); err != nil || !p.HTTP2() {
-				t.Fatalf("it is not known to be HTTP/2: %v", err)
+			if err := <-p.write(c.writes[0]); err != nil {
+				t.Fatal(err)
 			}
 			struck := 0
 			p.Arm(wire.Trouble{Kind: wire.GoAway, At: c.at, Now: c.now, Struck: func() { struck++ }})
@@ -426,22 +465,48 @@ func TestGoAwayGoesBetweenFrames(t *testing.T) {
 	}
 }
 
+func TestGoAwayWaitsForTheServersFirstFrame(t *testing.T) {
+	settings, data := frame(4, "123456"), frame(0, "some data")
+	for name, writes := range map[string][]string{
+		"in one write":   {settings + data},
+		"byte by byte":   strings.Split(settings+data, ""),
+		"frame by frame": {settings, data},
+	} {
+		for _, now := range []bool{true, false} {
+			p := connect(t)
+			struck := 0
+			p.Arm(wire.Trouble{Kind: wire.GoAway, Now: now, Struck: func() { struck++ }})
+			for _, w := range writes {
+				if err := <-p.write(w); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.CloseWrite()
+			if got, err := p.rest(); got != settings+goAway+data || err != nil || struck != 1 {
+				t.Errorf("%s, now %v: %q, %v; it struck %d times", name, now, got, err, struck)
+			}
+		}
+	}
+}
+
 func TestOnlyHTTP2IsTakenForIt(t *testing.T) {
 	for _, first := range []string{"HTTP/1.1 200 OK\r\n", "\x16\x03\x01\x00\x50 a record of TLS", frame(0, "data"), frame(4, "12345"), "\x00\x00\x06\x04\x00\x00\x00\x00\x01123456", "short"} {
-		p := connect(t)
-		if err := <-p.write(first); err != nil || p.HTTP2() {
-			t.Errorf("%q: %v", first, err)
+		for _, now := range []bool{true, false} {
+			p := connect(t)
+			over := 0
+			p.Arm(wire.Trouble{Kind: wire.GoAway, Now: now, Struck: func() { t.Errorf("it struck %q", first) }, Over: func(bool) { over++ }})
+			if err := <-p.write(first); err != nil {
+				t.Error(err)
+			}
+			p.CloseWrite()
+			if got, err := p.rest(); got != first || err != nil {
+				t.Errorf("%q, want %q; %v", got, first, err)
+			}
+			p.Close()
+			if over != 1 {
+				t.Errorf("%q: it was over %d times", first, over)
+			}
 		}
-	}
-	p := connect(t)
-	for i := range frame(4, "") {
-		if p.HTTP2() {
-			t.Errorf("after %d bytes it is known", i)
-		}
-		<-p.write(frame(4, "")[i : i+1])
-	}
-	if !p.HTTP2() {
-		t.Error("SETTINGS without any")
 	}
 }
 
