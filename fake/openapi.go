@@ -7,23 +7,24 @@ import (
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 // openAPI describes the control plane of a service's fake, as made of endpoints: OpenAPI 3.1.
 func openAPI(service string) map[string]any {
 	paths := map[string]map[string]any{}
-	for _, e := range shownEndpoints() {
+	for _, e := range control.Shown(endpoints()) {
 		operation := map[string]any{
 			"operationId": operationID(e),
 			"summary":     e.Doc,
 			"responses": map[string]any{
-				"200":     content("what was asked for", "application/json", schemaOf(reflect.TypeOf(e.out))),
+				"200":     content("what was asked for", "application/json", schemaOf(reflect.TypeOf(e.Out))),
 				"default": content("why not", failure.ContentType, schemaOf(reflect.TypeFor[failure.Problem]())),
 			},
 		}
-		if e.in != nil {
-			body := content(e.Body, "application/json", schemaOf(reflect.TypeOf(e.in)))
-			body["required"] = !e.lax
+		if e.In != nil {
+			body := content(e.Body, "application/json", schemaOf(reflect.TypeOf(e.In)))
+			body["required"] = !e.Lax
 			operation["requestBody"] = body
 		}
 		if strings.Contains(e.Path, "{id}") {
