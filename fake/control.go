@@ -21,5 +21,17 @@ type endpoint = control.Endpoint[*Fake]
 // governs the fake: requests from elsewhere are refused, and so are those that a web page makes,
 // by their Origin, or by a Host that a foreign name server has pointed here (DNS rebinding).
 // Errors are problem documents (RFC 9457). [Main] serves it on a listener of its own, which no
-// fault touches.
-func (f *Fake) Control() http.Handler { return control.Handler(f, endpoints(), maxControlBody) }
+// fault touches. A request with a [TenantHeader] is about that tenant.
+func (f *Fake) Control() http.Handler { return control.Handler(f.asked, endpoints(), maxControlBody) }
+
+// asked finds the tenant that a request to the control plane is about.
+func (f *Fake) asked(r *http.Request) (*Fake, error) {
+	name := r.Header.Get(TenantHeader)
+	if name == "" {
+		return f, nil
+	}
+	if t := f.tenants.find(name); t != nil {
+		return t, nil
+	}
+	return nil, control.Refuse(http.StatusNotFound, noTenant(name))
+}

@@ -50,6 +50,18 @@ func endpoints() []endpoint {
 		at("GET", "/clock", "", "the time the service lives in", nil, clockDocument{}, false, (*Fake).controlClock),
 		at("POST", "/clock/advance", `{"seconds":30}`, "move that time forward; answered when every timer due has run", advanceDocument{}, clockDocument{}, false, (*Fake).controlAdvance),
 		at("POST", "/reset", "", "start anew, empty, at the same addresses, without faults", nil, resetDocument{}, false, (*Fake).controlReset),
+		at("GET", "/events", "", "what is in the service's journal, and the time, when it has nothing left to do", nil, eventsDocument{}, false, (*Fake).controlEvents),
+		at("POST", "/events", `{"events":[{"stream":"game/1","type":"created","data":{"v":1},"ago":"30s"}]}`,
+			"put events behind those, and start anew with them; \"data_base64\" is for data that is no JSON; 409 when the service has more left to do", givenDocument{}, eventsDocument{}, false, (*Fake).controlGiven),
+		at("GET", "/states", "", "the states that are kept by name, for all tenants", nil, statesDocument{}, false, (*Fake).controlStates),
+		at("PUT", "/states/{name}", "", "keep the state under a name: everything in the journal, and the time", nil, stateDocument{}, false, (*Fake).controlKeep),
+		at("GET", "/states/{name}", "", "what is in a state", nil, eventsDocument{}, false, (*Fake).controlState),
+		at("DELETE", "/states/{name}", "", "forget a state", nil, statesDocument{}, false, (*Fake).controlForget),
+		at("POST", "/states/{name}/restore", "", "start anew in a state, at its time; faults and recorded calls stay", nil, stateDocument{}, false, (*Fake).controlRestore),
+		at("GET", "/tenants", "", "the tenants", nil, tenantsDocument{}, false, (*Fake).controlTenants),
+		at("POST", "/tenants", `{"name":"acme"}; optional: "from":"other" (a tenant; "" is the fake itself) or "state":"full-board"`,
+			"make a tenant, empty or in the state of another or in one that is kept; calls and requests like these are of it by the header "+TenantHeader, tenantDocument{}, tenantDocument{}, false, (*Fake).controlTenant),
+		at("DELETE", "/tenants/{name}", "", "remove a tenant", nil, tenantsDocument{}, false, (*Fake).controlDismiss),
 	}
 }
 

@@ -38,7 +38,9 @@ func endpoints() []control.Endpoint[*Fake] {
 // suites outside this process. Serve it on loopback only, since whoever reaches it governs the fake;
 // requests that a web page makes are refused. Errors are problem documents (RFC 9457). [Main] serves
 // it on a listener of its own, which no fault touches.
-func (f *Fake) Control() http.Handler { return control.Handler(f, endpoints(), maxControlBody) }
+func (f *Fake) Control() http.Handler {
+	return control.Handler(func(*http.Request) (*Fake, error) { return f, nil }, endpoints(), maxControlBody)
+}
 
 func (f *Fake) controlIndex(*control.Request) (any, error) {
 	return map[string]any{"service": service, "dsn": f.DSN(), "endpoints": control.Shown(endpoints())}, nil

@@ -46,14 +46,14 @@ func Refuse(status int, err error) error { return &Refusal{status, err} }
 // Unwrap is for package errors.
 func (r *Refusal) Unwrap() error { return r.error }
 
-// Handler answers endpoints for f. Bodies have max bytes at most. What comes from elsewhere than this
+// Handler answers endpoints for the F that find finds of a request. Bodies have max bytes at most. What comes from elsewhere than this
 // machine is refused, and so is what a web page asks for, by its Origin, or by a Host that a foreign name
 // server has pointed here (DNS rebinding). Errors are problem documents (RFC 9457).
-func Handler[F any](f F, endpoints []Endpoint[F], max int64) http.Handler {
+func Handler[F any](find func(*http.Request) (F, error), endpoints []Endpoint[F], max int64) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range endpoints {
 		mux.HandleFunc(e.Method+" "+e.Path, func(w http.ResponseWriter, r *http.Request) {
-			answer, err := e.serve(f, w, r, max)
+			answer, err := e.serve(find, w, r, max)
 			if err != nil {
 				refuse(w, r, err)
 				return
@@ -116,7 +116,7 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-func (e Endpoint[F]) serve(f F, w http.ResponseWriter, r *http.Request, max int64) (any, error) {
+func (e Endpoint[F]) serve(find func(*http.Request) (F, error), w http.ResponseWriter, r *http.Request, max int64) (any, error) {
 	if err := guard(r); err != nil {
 		return nil, err
 	}
@@ -129,6 +129,10 @@ func (e Endpoint[F]) serve(f F, w http.ResponseWriter, r *http.Request, max int6
 	}
 	if e.In == nil && len(body) > 0 {
 		return nil, fmt.Errorf("%s %s takes no body", e.Method, r.URL.Path)
+	}
+	f, err := find(r)
+	if err != nil {
+		return nil, err
 	}
 	return e.Do(f, &Request{r.Context(), r, body})
 }
