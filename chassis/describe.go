@@ -126,7 +126,9 @@ func (s *Service) Description() (Description, error) {
 	for _, set := range s.sets {
 		d.Failures = append(d.Failures, set.Describe()...)
 	}
-	d.Config = describeConfig(s.config)
+	if s.config != nil {
+		d.Config = describeConfig(s.config)
+	}
 	for _, f := range describers {
 		f(&d)
 	}

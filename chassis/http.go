@@ -184,6 +184,12 @@ func (e *endpoint) Close() error { return e.server.Close() }
 
 // ServeHTTP takes a request through the chain: identity, handler, failure, log line, metrics.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d := e.service.world.Divert; d != nil {
+		if name := first(r.Header[d.Header]); name != "" {
+			e.divert(w, r, name)
+			return
+		}
+	}
 	var ex *exchange
 	if e.cfg.BareContext {
 		ex = e.exchanges.Get().(*exchange)

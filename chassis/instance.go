@@ -177,6 +177,13 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 	salt := sha256.Sum256(append([]byte("users of failures"), seed[:]...))
 	s.aggregate = s.newAggregator(salt[:])
 	s.metrics = kpi.New(kpi.Options{Registerer: s.registry, Clock: world.Clock})
+	s.kpis = s.metrics.KPIs()
+	s.visits.empty = make(chan struct{})
+	s.visits.ctx, s.visits.cancel = context.WithCancel(context.Background())
+	if s.Guest() {
+		// A process may have a thousand of them.
+		s.metrics, s.config = world.Guest.service.metrics, nil
+	}
 	s.base = request.With(context.Background(), &request.Info{Draining: s.draining})
 	s.tasks.running = map[int]string{}
 	s.tasks.ctx, s.tasks.cancel = context.WithCancel(s.base)
@@ -474,8 +481,16 @@ func (s *Service) drainServers(ctx context.Context) {
 	listeners := s.listeners
 	s.mu.Unlock()
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.visits.drain(ctx); err != nil {
+			s.log.Warn("requests were cut off", zap.Error(err))
+		}
+	})
 	for _, l := range listeners {
 		if l.Listener == nil {
+			if s.Guest() { // a server has what it was made with
+				wg.Go(func() { _ = await(ctx, closeGrace, func(context.Context) error { return l.server.Close() }) })
+			}
 			continue
 		}
 		wg.Go(func() {

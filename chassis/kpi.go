@@ -14,7 +14,7 @@ import (
 // They are in the metrics from the start, on the status page and in -describe, bounded like
 // everything else that is counted, and merged across reloads. See [kpi.Set]. It belongs into
 // Setup.
-func (s *Service) KPI() *kpi.Set { return s.metrics.KPIs() }
+func (s *Service) KPI() *kpi.Set { return s.kpis }
 
 // counted is a Server that knows its connections.
 type counted interface{ Connections() kpi.ConnStats }
@@ -22,6 +22,9 @@ type counted interface{ Connections() kpi.ConnStats }
 // watch has the metrics show the connections of a listener.
 func (s *Service) watch(name string, server Server) {
 	l := s.metrics.Listener(name)
+	if s.Guest() {
+		return
+	}
 	if c, ok := server.(counted); ok {
 		l.Connections(c.Connections)
 	}

@@ -51,6 +51,8 @@ type Service struct {
 	replaced   atomic.Bool     // another process goes on with the service
 	fatal      chan error      // the first thing that ends the service from inside
 	base       context.Context // what background work runs in
+	kpis       *kpi.Set        // the service's own
+	visits     visits          // of a guest
 
 	mu           sync.Mutex
 	state        State
@@ -260,7 +262,7 @@ func (s *Service) Serve(name, protocol, addr string, server Server, routes func(
 	}
 	l := &listener{name: name, protocol: protocol, config: addr, server: server, routes: routes}
 	var err error
-	if s.world.Dry {
+	if s.world.Dry || s.Guest() {
 		err = ValidateAddr(addr)
 	} else {
 		l.Listener, err = s.world.bind(s.base, name, addr)

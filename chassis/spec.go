@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis/clock"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
 )
 
 // Spec describes a service. C is the service's own configuration: a struct whose fields are
@@ -32,6 +33,10 @@ type Spec[C any] struct {
 	// Failures are the service's failure codes, nil for none. The set is sealed when the
 	// service starts.
 	Failures *failure.Set
+	// Event refuses what is no event of the service as its journal keeps it in a stream: an unknown
+	// type, or data that cannot be read. It is asked of events that are about to be put into the
+	// journal of a fake. nil leaves that to the service, which then starts with them, or does not.
+	Event func(stream, kind string, data []byte) error
 	// Setup builds the service on s. Returning nil is what makes it ready; an error ends it
 	// with that error as its one line. ctx ends when start-up is abandoned; it must not be
 	// kept. Setup then has drain.timeout to return. A worker that takes longer than
@@ -78,6 +83,16 @@ type World struct {
 	Stdout, Stderr io.Writer
 	// Log takes the application log in place of Stderr; nil builds one from the settings.
 	Log *zap.Logger
+	// Divert has other instances of the service answer some of the requests that come in by this
+	// one's sockets; nil has all answered here.
+	Divert *Divert
+	// Guest makes an instance that has no sockets of its own: what it answers comes by another one's
+	// Divert. Its requests are counted with Guest's, it describes no configuration, and listeners that
+	// speak a protocol of the service's own are not served. nil is no guest.
+	Guest *Instance
+	// OpenJournal has a hand in how journals are opened; see journal.Opener. nil has the engine
+	// open them.
+	OpenJournal func(ctx context.Context, e journal.Engine, r journal.Request) (journal.Journal, error)
 	// Dry makes a start-up that changes nothing: no socket is bound, no file opened, no
 	// background work started. It is how -check and -describe learn what Setup would do.
 	Dry bool

@@ -242,6 +242,9 @@ func (s *Service) closeAccessLog(ctx context.Context) error {
 
 // registerMetrics puts what the chassis knows into the registry.
 func (s *Service) registerMetrics() {
+	if s.Guest() {
+		return // its host shows them
+	}
 	kpi.RegisterBuild(s.registry, s.name, Version(), revision(), goVersion())
 	kpi.RegisterRuntime(s.registry)
 	kpi.RegisterQueues(s.registry, s.queueStats)

@@ -59,14 +59,22 @@ func united[T int | string](a, notA, b, notB []T) (both, neither []T) {
 	return both, neither
 }
 
-// Coverage is what was met since the fake was started; a Reset leaves it. Health probes and
+// Coverage is what was met since the fake was started, in its tenants as well; a Reset leaves it. Health probes and
 // reflection are not counted. After Stop it is what it was then.
 func (f *Fake) Coverage() Coverage {
 	f.mu.Lock()
 	l := cmp.Or(f.life, f.past)
 	f.mu.Unlock()
+	return f.tenants.coverage(f.met(l))
+}
+
+// met is what was met up to a life, tenants aside.
+func (f *Fake) met(l *life) Coverage {
+	if l == nil { // of a tenant that did not start
+		return Coverage{}
+	}
 	f.cover.count(l.instance.Service().FailureCounts())
-	return f.cover.all(l.description(), f.calls.routes())
+	return f.cover.all(f.describe(l), f.calls.routes())
 }
 
 // coverage adds up what lives of the service have answered.

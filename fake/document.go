@@ -2,24 +2,13 @@ package fake
 
 import (
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 // duration is a time.Duration as text, such as "150ms".
-type duration time.Duration
-
-// MarshalText never fails.
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("want a duration such as \"150ms\" or \"2s\", got %.40q", text)
-	}
-	*d = duration(parsed)
-	return nil
-}
+type duration = control.Duration
 
 // ruleDocument is a Rule as JSON.
 type ruleDocument struct {

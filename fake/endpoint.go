@@ -7,11 +7,11 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 const (
@@ -23,55 +23,51 @@ const (
 	maxControlWait = time.Minute
 )
 
-// endpoint is one thing that the control plane does.
-type endpoint struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
-	Body   string `json:"body,omitempty" doc:"an example"`
-	Doc    string `json:"doc"`
-
-	in, out any // values of the types of the body, nil for none, and of the answer
-	do      func(*Fake, *asked) (any, error)
-	lax     bool // there need not be a body
-}
-
 // endpoints are all there is, in the order in which they are shown.
 func endpoints() []endpoint {
 	return []endpoint{
-		{"GET", "/{$}", "", "what this is and what it can do", nil, indexDocument{}, (*Fake).controlIndex, false},
-		{"GET", "/openapi.json", "", "all of it for machines, as OpenAPI 3.1", nil, map[string]any{}, (*Fake).controlOpenAPI, false},
-		{"GET", "/faults", "", "the faults that are installed and how many calls each has struck", nil, faultsDocument{}, (*Fake).controlFaults, false},
-		{"POST", "/faults",
+		at("GET", "/{$}", "", "what this is and what it can do", nil, indexDocument{}, false, (*Fake).controlIndex),
+		at("GET", "/openapi.json", "", "all of it for machines, as OpenAPI 3.1", nil, map[string]any{}, false, (*Fake).controlOpenAPI),
+		at("GET", "/faults", "", "the faults that are installed and how many calls each has struck", nil, faultsDocument{}, false, (*Fake).controlFaults),
+		at("POST", "/faults",
 			`{"code":1042} or {"status":503}, {"latency":"150ms"}, {"action":"rst"}; optional: "phase":"after-commit", "count":2 (calls; 0 is every one), "listener":"grpc", "method":"POST", "route":"/pkg.Service/Method" or "GET /path/{id}", "retry_after":"2s", …`,
-			"add a fault", ruleDocument{}, faultDocument{}, (*Fake).controlFail, false},
-		{"PUT", "/faults", `{"faults":[{"code":1042,"nth":3},{"action":"hold"}]}`,
-			"put these faults in the place of all there are, in one moment", rulesDocument{}, faultsDocument{}, (*Fake).controlReplace, false},
-		{"DELETE", "/faults", "", "remove all faults", nil, faultsDocument{}, (*Fake).controlClear, false},
-		{"GET", "/faults/{id}", "", "one fault", nil, faultDocument{}, (*Fake).controlFault, false},
-		{"DELETE", "/faults/{id}", "", "remove one fault; what it holds goes on", nil, faultDocument{}, (*Fake).controlRemove, false},
-		{"POST", "/faults/{id}/wait", `{"held":2,"timeout":"5s"}`,
-			"wait until a fault with action hold or half-open holds so many calls; 409 when it does not in time", waitDocument{}, faultDocument{}, (*Fake).controlWaitHeld, false},
-		{"POST", "/faults/{id}/release", `{"count":1}`,
-			"have calls go on that a fault holds, those first that it has held for the longest; count 0 is all", releaseDocument{}, faultDocument{}, (*Fake).controlRelease, true},
-		{"GET", "/calls", "", "the latest calls in the order of their arrival, and what became of them", nil, callsDocument{}, (*Fake).controlCalls, false},
-		{"GET", "/calls/duplicates", "", "those of them that repeat one which was done and whose answer was lost", nil, callsDocument{}, (*Fake).controlDuplicates, false},
-		{"POST", "/quiescent", `{"timeout":"5s"}`,
-			"wait until no call is under way and the service's queues are empty; 409 when that is not in time", timeoutDocument{}, quiescentDocument{}, (*Fake).controlQuiescent, true},
-		{"GET", "/coverage", "", "which failure codes and methods clients have met since the fake was started", nil, coverageDocument{}, (*Fake).controlCoverage, false},
-		{"GET", "/fidelity", "", "in what the fake differs from production", nil, fidelityDocument{}, (*Fake).controlFidelity, false},
-		{"GET", "/clock", "", "the time the service lives in", nil, clockDocument{}, (*Fake).controlClock, false},
-		{"POST", "/clock/advance", `{"seconds":30}`, "move that time forward; answered when every timer due has run", advanceDocument{}, clockDocument{}, (*Fake).controlAdvance, false},
-		{"POST", "/reset", "", "start anew, empty, at the same addresses, without faults", nil, resetDocument{}, (*Fake).controlReset, false},
+			"add a fault", ruleDocument{}, faultDocument{}, false, (*Fake).controlFail),
+		at("PUT", "/faults", `{"faults":[{"code":1042,"nth":3},{"action":"hold"}]}`,
+			"put these faults in the place of all there are, in one moment", rulesDocument{}, faultsDocument{}, false, (*Fake).controlReplace),
+		at("DELETE", "/faults", "", "remove all faults", nil, faultsDocument{}, false, (*Fake).controlClear),
+		at("GET", "/faults/{id}", "", "one fault", nil, faultDocument{}, false, (*Fake).controlFault),
+		at("DELETE", "/faults/{id}", "", "remove one fault; what it holds goes on", nil, faultDocument{}, false, (*Fake).controlRemove),
+		at("POST", "/faults/{id}/wait", `{"held":2,"timeout":"5s"}`,
+			"wait until a fault with action hold or half-open holds so many calls; 409 when it does not in time", waitDocument{}, faultDocument{}, false, (*Fake).controlWaitHeld),
+		at("POST", "/faults/{id}/release", `{"count":1}`,
+			"have calls go on that a fault holds, those first that it has held for the longest; count 0 is all", releaseDocument{}, faultDocument{}, true, (*Fake).controlRelease),
+		at("GET", "/calls", "", "the latest calls in the order of their arrival, and what became of them", nil, callsDocument{}, false, (*Fake).controlCalls),
+		at("GET", "/calls/duplicates", "", "those of them that repeat one which was done and whose answer was lost", nil, callsDocument{}, false, (*Fake).controlDuplicates),
+		at("POST", "/quiescent", `{"timeout":"5s"}`,
+			"wait until no call is under way and the service's queues are empty; 409 when that is not in time", timeoutDocument{}, quiescentDocument{}, true, (*Fake).controlQuiescent),
+		at("GET", "/coverage", "", "which failure codes and methods clients have met since the fake was started", nil, coverageDocument{}, false, (*Fake).controlCoverage),
+		at("GET", "/fidelity", "", "in what the fake differs from production", nil, fidelityDocument{}, false, (*Fake).controlFidelity),
+		at("GET", "/clock", "", "the time the service lives in", nil, clockDocument{}, false, (*Fake).controlClock),
+		at("POST", "/clock/advance", `{"seconds":30}`, "move that time forward; answered when every timer due has run", advanceDocument{}, clockDocument{}, false, (*Fake).controlAdvance),
+		at("POST", "/reset", "", "start anew, empty, at the same addresses, without faults", nil, resetDocument{}, false, (*Fake).controlReset),
+		at("GET", "/events", "", "what is in the service's journal, and the time, when it has nothing left to do", nil, eventsDocument{}, false, (*Fake).controlEvents),
+		at("POST", "/events", `{"events":[{"stream":"game/1","type":"created","data":{"v":1},"ago":"30s"}]}`,
+			"put events behind those, and start anew with them; \"data_base64\" is for data that is no JSON; 409 when the service has more left to do", givenDocument{}, eventsDocument{}, false, (*Fake).controlGiven),
+		at("GET", "/states", "", "the states that are kept by name, for all tenants", nil, statesDocument{}, false, (*Fake).controlStates),
+		at("PUT", "/states/{name}", "", "keep the state under a name: everything in the journal, and the time", nil, stateDocument{}, false, (*Fake).controlKeep),
+		at("GET", "/states/{name}", "", "what is in a state", nil, eventsDocument{}, false, (*Fake).controlState),
+		at("DELETE", "/states/{name}", "", "forget a state", nil, statesDocument{}, false, (*Fake).controlForget),
+		at("POST", "/states/{name}/restore", "", "start anew in a state, at its time; faults and recorded calls stay", nil, stateDocument{}, false, (*Fake).controlRestore),
+		at("GET", "/tenants", "", "the tenants", nil, tenantsDocument{}, false, (*Fake).controlTenants),
+		at("POST", "/tenants", `{"name":"acme"}; optional: "from":"other" (a tenant; "" is the fake itself) or "state":"full-board"`,
+			"make a tenant, empty or in the state of another or in one that is kept; calls and requests like these are of it by the header "+TenantHeader, tenantDocument{}, tenantDocument{}, false, (*Fake).controlTenant),
+		at("DELETE", "/tenants/{name}", "", "remove a tenant", nil, tenantsDocument{}, false, (*Fake).controlDismiss),
 	}
 }
 
-// shownEndpoints are the endpoints with their paths as callers write them.
-func shownEndpoints() []endpoint {
-	shown := endpoints()
-	for i := range shown {
-		shown[i].Path = strings.TrimSuffix(shown[i].Path, "{$}")
-	}
-	return shown
+// at makes an endpoint.
+func at(method, path, body, doc string, in, out any, lax bool, do func(*Fake, *asked) (any, error)) endpoint {
+	return endpoint{Method: method, Path: path, Body: body, Doc: doc, In: in, Out: out, Lax: lax, Do: do}
 }
 
 type (
@@ -125,7 +121,7 @@ type (
 
 func (f *Fake) controlIndex(*asked) (any, error) {
 	d := f.Description()
-	return indexDocument{f.name, f.seed, d.Listeners, shownEndpoints(), d.Failures}, nil
+	return indexDocument{f.name, f.seed, d.Listeners, control.Shown(endpoints()), d.Failures}, nil
 }
 
 func (f *Fake) controlOpenAPI(*asked) (any, error) { return openAPI(f.name), nil }
@@ -142,7 +138,7 @@ func documentsOf(faults []*Fault) faultsDocument {
 
 func (f *Fake) controlFail(a *asked) (any, error) {
 	var document ruleDocument
-	if err := decode(a.body, &document); err != nil {
+	if err := a.Decode(&document); err != nil {
 		return nil, err
 	}
 	rule, err := document.rule()
@@ -158,7 +154,7 @@ func (f *Fake) controlFail(a *asked) (any, error) {
 
 func (f *Fake) controlReplace(a *asked) (any, error) {
 	var document rulesDocument
-	if err := decode(a.body, &document); err != nil {
+	if err := a.Decode(&document); err != nil {
 		return nil, err
 	}
 	if document.Faults == nil {
@@ -186,11 +182,11 @@ func (f *Fake) controlClear(a *asked) (any, error) {
 
 // fault is the one that a path names.
 func (f *Fake) fault(a *asked) (*Fault, error) {
-	id, err := strconv.Atoi(a.id)
+	id, err := strconv.Atoi(a.PathValue("id"))
 	if fault := f.faults.find(id); fault != nil && err == nil {
 		return fault, nil
 	}
-	return nil, &refusal{http.StatusNotFound, fmt.Errorf("there is no fault %.20q: GET /faults lists those that are installed", a.id)}
+	return nil, control.Refuse(http.StatusNotFound, fmt.Errorf("there is no fault %.20q: GET /faults lists those that are installed", a.PathValue("id")))
 }
 
 func (f *Fake) controlFault(a *asked) (any, error) {
@@ -210,8 +206,8 @@ func (f *Fake) controlRemove(a *asked) (any, error) {
 	return documentOf(fault), nil
 }
 
-// within is ctx with the time-out that a request asks for.
-func (d duration) within(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// timeLimit is ctx with the time-out that a request asks for.
+func timeLimit(ctx context.Context, d duration) (context.Context, context.CancelFunc, error) {
 	limit := time.Duration(d)
 	if limit == 0 {
 		limit = controlWait
@@ -225,7 +221,7 @@ func (d duration) within(ctx context.Context) (context.Context, context.CancelFu
 
 func (f *Fake) controlWaitHeld(a *asked) (any, error) {
 	var wanted waitDocument
-	if err := decode(a.body, &wanted); err != nil {
+	if err := a.Decode(&wanted); err != nil {
 		return nil, err
 	}
 	fault, err := f.fault(a)
@@ -235,20 +231,20 @@ func (f *Fake) controlWaitHeld(a *asked) (any, error) {
 	if wanted.Held < 1 {
 		return nil, fmt.Errorf("held: want 1 or more, got %d", wanted.Held)
 	}
-	ctx, cancel, err := wanted.Timeout.within(a.ctx)
+	ctx, cancel, err := timeLimit(a.Context, wanted.Timeout)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
 	if err := fault.WaitHeld(ctx, wanted.Held); err != nil {
-		return nil, &refusal{http.StatusConflict, err}
+		return nil, control.Refuse(http.StatusConflict, err)
 	}
 	return documentOf(fault), nil
 }
 
 func (f *Fake) controlRelease(a *asked) (any, error) {
 	var wanted releaseDocument
-	if err := decodeSome(a.body, &wanted); err != nil {
+	if err := a.DecodeSome(&wanted); err != nil {
 		return nil, err
 	}
 	fault, err := f.fault(a)
@@ -272,16 +268,16 @@ func (f *Fake) controlDuplicates(*asked) (any, error) { return callsDocument{f.D
 
 func (f *Fake) controlQuiescent(a *asked) (any, error) {
 	var wanted timeoutDocument
-	if err := decodeSome(a.body, &wanted); err != nil {
+	if err := a.DecodeSome(&wanted); err != nil {
 		return nil, err
 	}
-	ctx, cancel, err := wanted.Timeout.within(a.ctx)
+	ctx, cancel, err := timeLimit(a.Context, wanted.Timeout)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
 	if err := f.WaitQuiescent(ctx); err != nil {
-		return nil, &refusal{http.StatusConflict, err}
+		return nil, control.Refuse(http.StatusConflict, err)
 	}
 	return quiescentDocument{true}, nil
 }
@@ -294,7 +290,7 @@ func (f *Fake) controlCoverage(*asked) (any, error) {
 func (f *Fake) controlFidelity(*asked) (any, error) {
 	differences, err := f.Fidelity()
 	if err != nil {
-		return nil, &refusal{http.StatusInternalServerError, err}
+		return nil, control.Refuse(http.StatusInternalServerError, err)
 	}
 	return fidelityDocument{differences}, nil
 }
@@ -305,14 +301,14 @@ func (f *Fake) controlClock(*asked) (any, error) {
 
 func (f *Fake) controlAdvance(a *asked) (any, error) {
 	var wanted advanceDocument
-	if err := decode(a.body, &wanted); err != nil {
+	if err := a.Decode(&wanted); err != nil {
 		return nil, err
 	}
 	if wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxAdvance {
 		return nil, fmt.Errorf("seconds: want a number from 0 to %d", maxAdvance)
 	}
 	if f.virtual == nil {
-		return nil, &refusal{http.StatusConflict, errRealTime}
+		return nil, control.Refuse(http.StatusConflict, errRealTime)
 	}
 	f.virtual.Advance(time.Duration(math.Round(*wanted.Seconds * float64(time.Second))))
 	return f.controlClock(a)
@@ -320,7 +316,7 @@ func (f *Fake) controlAdvance(a *asked) (any, error) {
 
 func (f *Fake) controlReset(*asked) (any, error) {
 	if err := f.Reset(); err != nil {
-		return nil, &refusal{http.StatusInternalServerError, err}
+		return nil, control.Refuse(http.StatusInternalServerError, err)
 	}
 	return resetDocument{true}, nil
 }

@@ -86,7 +86,14 @@ type Fake struct {
 	visits  sync.Pool   // of *visit
 	asked   atomic.Bool // a call has asked for trouble of its connection, where it may have left some
 	start   func(context.Context, chassis.World) (*chassis.Instance, error)
-	world   chassis.World // without what belongs to one life
+	world   chassis.World                                // without what belongs to one life
+	event   func(stream, kind string, data []byte) error // chassis.Spec.Event
+
+	parent  *Fake  // of a tenant; nil of the fake itself
+	tenant  string // the tenant's name
+	tenants tenants
+	states  states
+	latest  atomic.Pointer[life] // the last that has begun, also when it has ended
 
 	mu      sync.Mutex // one Reset or Stop at a time; guards what follows
 	life    *life
@@ -113,7 +120,7 @@ func Start[C any](tb TB, spec chassis.Spec[C], o Options[C]) *Fake {
 	f.tb = tb
 	tb.Cleanup(func() {
 		tb.Helper()
-		unused, drawn := f.Unused(), f.drawn()
+		unused, drawn, drew := f.Unused(), f.drawn(), f.drew()
 		if err := f.Stop(); err != nil {
 			tb.Errorf("fake: %v", err)
 		}
@@ -122,7 +129,7 @@ func Start[C any](tb TB, spec chassis.Spec[C], o Options[C]) *Fake {
 				tb.Errorf("fake: %s: this fault never struck: %v", f.name, rule)
 			}
 		}
-		if tb.Failed() && f.faults.drew.Load() {
+		if tb.Failed() && drew {
 			tb.Logf("fake: %s: what chance decided is repeated with seed %d: Options.Seed, or Seed of the rules:%s", f.name, f.seed, drawn)
 		}
 		if tb.Failed() && lines != nil {
@@ -158,6 +165,7 @@ func New[C any](ctx context.Context, spec chassis.Spec[C], o Options[C]) (*Fake,
 	f.faults.seeds = newDice(f.seed)
 	f.calls.prints = maphash.MakeSeed()
 	f.config = func() ([]chassis.ConfigDescription, error) { return chassis.DescribeConfig(spec) }
+	f.event = spec.Event
 	f.world = chassis.World{Rand: o.Rand, Log: o.Log, Stdout: io.Discard, Stderr: io.Discard}
 	f.start = func(ctx context.Context, world chassis.World) (*chassis.Instance, error) {
 		return chassis.Start(ctx, spec, func(s *chassis.Settings, c *C) {
@@ -165,13 +173,16 @@ func New[C any](ctx context.Context, spec chassis.Spec[C], o Options[C]) (*Fake,
 			if o.Configure != nil {
 				o.Configure(s, c)
 			}
+			if world.Guest != nil {
+				s.Admin.Addr = "off"
+			}
 		}, world)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	err := f.ports.check()
 	if err == nil {
-		err = f.begin(ctx)
+		err = f.begin(ctx, nil)
 	}
 	if err == nil {
 		err = f.unknownPorts(o.Ports)
@@ -227,6 +238,14 @@ func (f *Fake) Description() chassis.Description {
 	if l == nil {
 		return chassis.Description{}
 	}
+	return f.describe(l)
+}
+
+// describe is what a life's service is made of; that of a tenant is made of the same as the fake's own.
+func (f *Fake) describe(l *life) chassis.Description {
+	if f.parent != nil {
+		l = f.parent.latest.Load()
+	}
 	return l.description()
 }
 
@@ -241,7 +260,15 @@ func (f *Fake) drawn() string {
 			s.WriteString("\n\t" + fault.rule.String())
 		}
 	}
+	for _, t := range f.tenants.all() {
+		s.WriteString(t.drawn())
+	}
 	return s.String()
+}
+
+// drew reports whether chance has had a say, here or in a tenant.
+func (f *Fake) drew() bool {
+	return f.faults.drew.Load() || slices.ContainsFunc(f.tenants.all(), (*Fake).drew)
 }
 
 // Clock is the service's time, nil when [Options.RealTime] gave it the machine's clock. It
@@ -262,7 +289,9 @@ func (f *Fake) Advance(d time.Duration) {
 var errRealTime = errors.New("the clock is the machine's own and cannot be advanced: the fake was started with real time")
 
 // Reset has the service start anew, empty, at the same addresses. Clients are told to use
-// other connections, as when a service is deployed; what is still under way after 50 ms is cut.
+// other connections, as when a service is deployed; what is still under way after 50 ms is cut. Tenants
+// stay as they are, though their calls come by these connections too; that of a tenant leaves
+// connections alone.
 // Faults are cleared, recorded calls forgotten and timers dropped; the clock goes on from the
 // time it shows. The fake is unusable when the service does not start again; the error says why,
 // and with Start it has failed the test too.
@@ -278,22 +307,36 @@ func (f *Fake) Reset() error {
 }
 
 // Stop ends the service and frees its addresses: connections are cut, and what was opened is
-// closed. The error says what went wrong in the service's life or is still running after
+// closed. It ends all tenants. That of a tenant removes it: what it does is cut, connections stay, and
+// its name is free again. The error says what went wrong in the service's life or is still running after
 // 10 s; it is nil when nothing did. Stopping again returns the same error.
 func (f *Fake) Stop() error {
+	ended := f.stopTenants()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stopped {
 		return f.err
 	}
 	f.stopped = true
-	err := f.end(0)
-	f.ports.close()
-	if err != nil {
-		f.err = errors.Join(f.err, err)
+	if f.parent != nil && f.tb != nil && !f.tb.Failed() {
+		for _, rule := range f.Unused() {
+			f.tb.Errorf("fake: %s: tenant %q: this fault never struck: %v", f.name, f.tenant, rule)
+		}
+	}
+	f.faults.clear()
+	f.err = errors.Join(f.err, ended, f.end(0))
+	f.close()
+	return f.err
+}
+
+// close is what comes when the last life has ended. f.mu is held.
+func (f *Fake) close() {
+	if f.parent != nil {
+		f.parent.tenants.remove(f)
+	} else {
+		f.ports.close()
 	}
 	close(f.done)
-	return f.err
 }
 
 // Done is closed when the fake has stopped, also when the service failed by itself; Err then

@@ -21,6 +21,7 @@ func (f *Fake) Fidelity() ([]Difference, error) {
 		{"process", "a supervisor that replaces workers without losing requests", "one instance in the fake's own process"},
 		{"sockets", "as configured", "of 127.0.0.1, whose addresses outlive a reset"},
 		{"faults", "none can be injected", fmt.Sprintf("what is injected, and the header %s", FaultHeader)},
+		{"tenants", "there are none", fmt.Sprintf("calls with the header %s are answered by further instances of the service", TenantHeader)},
 		{"failure code 3", "never answered", "what a fault answers that stands for no other code"},
 	}
 	if f.virtual != nil {

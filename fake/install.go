@@ -23,6 +23,9 @@ func (f *Fake) put(replace bool, rules []Rule) ([]*Fault, error) {
 	added := make([]*Fault, len(rules))
 	for i, rule := range rules {
 		err, wrong := rule.check(d, f.sets)
+		if rule.Phase == Connect && f.parent != nil {
+			wrong = errTenantConnect
+		}
 		if wrong != nil && len(rules) > 1 {
 			wrong = fmt.Errorf("fault %d: %w", i+1, wrong)
 		}

@@ -17,23 +17,37 @@ type life struct {
 
 	describe  sync.Once
 	described chassis.Description
+	store     store
 	ended     chan struct{} // closed when the fake ends this life
 }
 
-// begin starts a life. The caller holds no lock, or is the only one who knows f.
-func (f *Fake) begin(ctx context.Context) error {
+// begin starts a life, in a state if it is not nil. The caller holds f.mu, or is the only one who knows f.
+func (f *Fake) begin(ctx context.Context, in *State) error {
 	l := &life{clock: newMortal(f.clock), ended: make(chan struct{})}
+	l.store.begin = in
 	world := f.world
 	world.Clock = l.clock
 	world.Listen = f.ports.listen
 	world.Intercept = f.intercept
 	world.Inside = f.ports.inside
+	world.OpenJournal = l.store.open
+	if f.parent != nil {
+		world.Guest = f.parent.latest.Load().instance
+	} else {
+		world.Divert = &chassis.Divert{Header: TenantHeader, To: f.answering}
+	}
 	var err error
 	if l.instance, err = f.start(ctx, world); err != nil {
 		l.clock.end()
 		return err
 	}
+	if err := l.store.filled(); err != nil {
+		err = errors.Join(err, l.instance.Stop(ctx))
+		l.clock.end()
+		return err
+	}
 	f.life = l
+	f.latest.Store(l)
 	go f.watch(l)
 	return nil
 }
@@ -67,12 +81,17 @@ func (f *Fake) end(politeness time.Duration) error {
 	}
 	f.life, f.past = nil, l
 	close(l.ended)
-	f.faults.clear()
 	stopped := make(chan error, 1)
-	go func() { stopped <- l.instance.Stop(context.Background()) }()
+	hurry, cut := context.WithCancel(context.Background())
+	defer cut()
+	go func() { stopped <- l.instance.Stop(hurry) }()
 	err, done := within(politeness, stopped)
 	if !done {
-		f.ports.hangUp()
+		if f.parent == nil {
+			f.ports.hangUp()
+		} else {
+			cut()
+		}
 		err, done = within(stopLimit, stopped)
 	}
 	if !done {
@@ -105,17 +124,22 @@ func (f *Fake) reset(ctx context.Context) error {
 	if f.stopped {
 		return errStopped
 	}
+	f.faults.clear()
 	err := f.end(politeness)
 	f.calls.clear()
 	if err == nil {
-		err = f.begin(ctx)
+		err = f.begin(ctx, nil)
 	}
 	if err != nil {
-		f.stopped, f.err = true, err
-		f.ports.close()
-		close(f.done)
+		f.fall(err)
 	}
 	return err
+}
+
+// fall ends the fake since its service cannot go on. f.mu is held, and no life there.
+func (f *Fake) fall(err error) {
+	f.stopped, f.err = true, err
+	f.close()
 }
 
 // description is taken once: it gathers all metrics, and routes do not change in a life.

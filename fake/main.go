@@ -2,28 +2,24 @@ package fake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
-	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 // Main runs a network fake of spec as a program and exits the process. It is the whole main
@@ -99,47 +95,15 @@ func serve[C any](ctx context.Context, spec chassis.Spec[C], o Options[C], fl *f
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Stop()) }()
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", fl.control)
-	if err != nil {
-		return fmt.Errorf("control plane: %w", err)
+	p := control.Program{
+		Control: f.Control(), Addr: fl.control, Done: f.Done(), Stdout: stdout, Stdin: stdin,
+		Ready: func(addr string) any { return ready{true, f.name, f.Listeners(), addr, os.Getpid()} },
 	}
-	control := &http.Server{
-		Handler:           f.Control(),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0),
+	if fl.stay {
+		p.Stdin = nil
 	}
-	served := make(chan error, 1)
-	go func() { served <- control.Serve(drain.NewGate(l, drain.Entry{MaxConns: controlConns})) }()
-	defer control.Close()
-	line, err := json.Marshal(ready{true, f.name, f.Listeners(), l.Addr().String(), os.Getpid()})
-	if err != nil {
-		return fmt.Errorf("ready line: %w", err)
-	}
-	if _, err := stdout.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("ready line: %w", err)
-	}
-	var closed chan struct{} // blocks for ever with -stay
-	if !fl.stay {
-		closed = make(chan struct{})
-		go func() {
-			defer close(closed)
-			_, _ = io.Copy(io.Discard, stdin) // an error is an end as well
-		}()
-	}
-	select {
-	case <-ctx.Done():
-	case <-closed:
-	case <-f.Done():
-	case err := <-served:
-		return fmt.Errorf("control plane: %w", err)
-	}
-	return nil
+	return p.Run(ctx)
 }
-
-// controlConns bounds the connections of the control plane; more wait.
-const controlConns = 256
 
 // flags are those of a fake's program.
 type flags struct {
@@ -156,7 +120,7 @@ func parseFlags(program string, args []string) (*flags, error) {
 	fs := fl.set
 	fs.SetOutput(io.Discard)
 	fs.Func("port", "`port` of the listener \"http\" on 127.0.0.1; 0 is any free one, as others get", func(s string) error {
-		n, err := port16(s)
+		n, err := control.Port(s)
 		if err == nil && n > 0 {
 			fl.ports["http"] = n
 		}
@@ -167,14 +131,14 @@ func parseFlags(program string, args []string) (*flags, error) {
 		if !found || name == "" {
 			return errors.New("want name=host:port, such as grpc=127.0.0.1:9090")
 		}
-		n, err := loopback(addr)
+		n, err := control.Loopback(addr)
 		if err == nil {
 			fl.ports[name] = n
 		}
 		return err
 	})
 	fs.Func("control", "`host:port` of the control plane, on loopback (default 127.0.0.1:0)", func(s string) error {
-		n, err := loopback(s)
+		n, err := control.Loopback(s)
 		fl.control = net.JoinHostPort("127.0.0.1", strconv.Itoa(n))
 		return err
 	})
@@ -194,24 +158,4 @@ func parseFlags(program string, args []string) (*flags, error) {
 		return fl, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	return fl, nil
-}
-
-func port16(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0, errors.New("want a port from 0 to 65535")
-	}
-	return int(n), nil
-}
-
-// loopback is the port of an address that no other host can reach.
-func loopback(addr string) (int, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return 0, errors.New("want host:port, such as 127.0.0.1:9090")
-	}
-	if host != "127.0.0.1" && host != "localhost" {
-		return 0, fmt.Errorf("a fake listens on loopback only: want 127.0.0.1 or localhost, got %q", host)
-	}
-	return port16(port)
 }

@@ -2,35 +2,33 @@ package fake
 
 import (
 	"encoding"
+	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 // openAPI describes the control plane of a service's fake, as made of endpoints: OpenAPI 3.1.
 func openAPI(service string) map[string]any {
 	paths := map[string]map[string]any{}
-	for _, e := range shownEndpoints() {
+	for _, e := range control.Shown(endpoints()) {
 		operation := map[string]any{
 			"operationId": operationID(e),
 			"summary":     e.Doc,
 			"responses": map[string]any{
-				"200":     content("what was asked for", "application/json", schemaOf(reflect.TypeOf(e.out))),
+				"200":     content("what was asked for", "application/json", schemaOf(reflect.TypeOf(e.Out))),
 				"default": content("why not", failure.ContentType, schemaOf(reflect.TypeFor[failure.Problem]())),
 			},
 		}
-		if e.in != nil {
-			body := content(e.Body, "application/json", schemaOf(reflect.TypeOf(e.in)))
-			body["required"] = !e.lax
+		if e.In != nil {
+			body := content(e.Body, "application/json", schemaOf(reflect.TypeOf(e.In)))
+			body["required"] = !e.Lax
 			operation["requestBody"] = body
 		}
-		if strings.Contains(e.Path, "{id}") {
-			operation["parameters"] = []any{map[string]any{
-				"name": "id", "in": "path", "required": true, "description": "the fault's number", "schema": map[string]any{"type": "integer"},
-			}}
-		}
+		operation["parameters"] = parameters(e.Path)
 		if paths[e.Path] == nil {
 			paths[e.Path] = map[string]any{}
 		}
@@ -40,10 +38,25 @@ func openAPI(service string) map[string]any {
 		"openapi": "3.1.0",
 		"info": map[string]any{
 			"title": "Control plane of the network fake of " + service, "version": "1",
-			"description": "Faults, recorded calls and the clock of a network fake. It answers on loopback only, to requests that no web page makes.",
+			"description": "Faults, recorded calls, state, tenants and the clock of a network fake. It answers on loopback only, to requests that no web page makes.",
 		},
 		"paths": paths,
 	}
+}
+
+// parameters are those of an operation: what its path leaves open, and the header that names a tenant.
+func parameters(path string) []any {
+	list := []any{map[string]any{
+		"name": TenantHeader, "in": "header", "required": false, "description": "the tenant that it is about; the fake itself without", "schema": map[string]any{"type": "string"},
+	}}
+	for _, p := range []struct{ name, of, kind string }{{"id", "the fault's number", "integer"}, {"name", "the name", "string"}} {
+		if strings.Contains(path, "{"+p.name+"}") {
+			list = append(list, map[string]any{
+				"name": p.name, "in": "path", "required": true, "description": p.of, "schema": map[string]any{"type": p.kind},
+			})
+		}
+	}
+	return list
 }
 
 // operationID names an operation in generated clients: getFaults, postFaultsIdWait.
@@ -74,6 +87,10 @@ func schemaOf(t reflect.Type) map[string]any {
 		return map[string]any{"type": "string", "enum": actions[1:]}
 	case t == reflect.TypeFor[Sent]():
 		return map[string]any{"type": "string", "enum": []Sent{SentAnswer, SentFailure, SentPart, SentNothing}}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return map[string]any{}
+	case t == reflect.TypeFor[[]byte]():
+		return map[string]any{"type": "string", "contentEncoding": "base64"}
 	case t == reflect.TypeFor[duration]():
 		return map[string]any{"type": "string", "description": "a number and a unit, such as 150ms or 2s"}
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):

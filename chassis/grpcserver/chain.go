@@ -46,6 +46,8 @@ type chain struct {
 	streams   atomic.Int64          // being answered
 	calls     atomic.Int64          // being answered, streams among them
 	methods   map[string]*kpi.Route // of everything registered; not changed once it is served
+	divertBy  string                // metadata that names another instance, which answers; empty when there is none
+	guests    map[string]guest      // what is registered with a guest, by method
 	queue     *queue.Queue          // that unary calls pass; nil if there is none
 	places    map[string]*place     // of methods that are served; not changed then
 	tenant    func(context.Context) string
@@ -109,6 +111,7 @@ func newChain(s *chassis.Service, listener string, cfg Config, guard *acl.Guard)
 		service: s, listener: listener, timeout: cfg.Timeout, sparing: cfg.IDOnFailure, codec: newCodec(), maxSend: int64(cfg.MaxSend),
 		inFlight: s.Metrics().InFlight(listener), methods: map[string]*kpi.Route{}, places: map[string]*place{},
 		guard: guard, counts: s.Metrics().Listener(listener), forwarded: strings.ToLower(guard.Header()), incoming: incomingKey(),
+		divertBy: strings.ToLower(s.DivertBy()), guests: map[string]guest{},
 	}
 	c.headers.New = func() any { return metadata.MD{idKey: make([]string, 1)} }
 	c.idle.New = func() any {
@@ -341,6 +344,9 @@ func Status(f *failure.Error, id string) *status.Status {
 func (c *chain) unary(method string, next grpc.MethodHandler) grpc.MethodHandler {
 	route, p := c.add(method), c.place(method)
 	return func(srv any, ctx context.Context, recv func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		if name := c.diverted(ctx); name != "" {
+			return c.divert(ctx, name, method, recv, interceptor)
+		}
 		cl := c.idle.Get().(*call)
 		cl.begin(c, ctx, method, route)
 		if !c.sparing {
@@ -381,6 +387,9 @@ func (cl *call) handle(srv any, next grpc.MethodHandler, interceptor grpc.UnaryS
 }
 
 func (c *chain) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if name := c.diverted(ss.Context()); name != "" {
+		return c.divertStream(ss, name, info, handler)
+	}
 	c.streams.Add(1)
 	defer c.streams.Add(-1)
 	cl := new(call)

@@ -150,5 +150,6 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	for i := range d.Streams {
 		r.chain.add("/" + d.ServiceName + "/" + d.Streams[i].StreamName)
 	}
+	r.chain.remember(&d, impl)
 	r.GRPCServer.RegisterService(&d, impl)
 }

@@ -176,7 +176,7 @@ func Serve(s *chassis.Service, name string, cfg Config, register func(grpc.Servi
 	if tlsConfig != nil {
 		options = append(options, grpc.Creds(secured{credentials.NewTLS(tlsConfig), entry.Inside}))
 	}
-	if cfg.Workers > 0 && !s.Dry() {
+	if cfg.Workers > 0 && !s.Dry() && !s.Guest() {
 		// Stacks that have grown already.
 		options = append(options, grpc.NumStreamWorkers(uint32(cfg.Workers)))
 	}

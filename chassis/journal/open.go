@@ -44,6 +44,14 @@ type Engine struct {
 	Open func(ctx context.Context, r Request) (Journal, error)
 }
 
+// An Opener is a Host that has a hand in how journals are opened, such as a network fake, which puts
+// events into one before the service sees it.
+type Opener interface {
+	Host
+	// OpenJournal opens what r names with e. Whoever calls it closes the journal.
+	OpenJournal(ctx context.Context, e Engine, r Request) (Journal, error)
+}
+
 // Open opens the journal at url with the engine that knows its scheme, and has the host close it.
 // A host that is dry gets an empty journal that touches nothing, after the URL was checked. ctx
 // bounds the opening only.
@@ -57,7 +65,11 @@ func Open(ctx context.Context, h Host, url string, engines ...Engine) (Journal, 
 		if !slices.Contains(e.Schemes, scheme) {
 			continue
 		}
-		j, err := e.Open(ctx, Request{Scheme: scheme, Rest: rest, Dry: h.Dry(), Clock: h.Clock(), Rand: h.Rand()})
+		open := func(ctx context.Context, e Engine, r Request) (Journal, error) { return e.Open(ctx, r) }
+		if o, ok := h.(Opener); ok {
+			open = o.OpenJournal
+		}
+		j, err := open(ctx, e, Request{Scheme: scheme, Rest: rest, Dry: h.Dry(), Clock: h.Clock(), Rand: h.Rand()})
 		if err != nil {
 			return nil, fmt.Errorf("open journal: %w", err)
 		}

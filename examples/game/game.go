@@ -100,6 +100,7 @@ func On(engines ...journal.Engine) chassis.Spec[Config] {
 			Journal: "file:games.db",
 		},
 		Failures: arena.Failures,
+		Event:    arena.CheckEvent,
 		Setup: func(ctx context.Context, s *chassis.Service, cfg Config) error {
 			return setup(ctx, s, cfg, engines)
 		},

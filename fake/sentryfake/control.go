@@ -1,18 +1,15 @@
 package sentryfake
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/seed-754044b3/roadworthy/chassis/failure"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 const (
@@ -20,30 +17,20 @@ const (
 	waitLimit      = 30 * time.Second
 )
 
-// endpoint is one thing that the control plane does.
-type endpoint struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
-	Body   string `json:"body,omitempty"`
-	Doc    string `json:"doc"`
-
-	do func(f *Fake, r *http.Request, body []byte) (any, error)
-}
-
 // endpoints are all there is, in the order in which they are shown.
-func endpoints() []endpoint {
-	return []endpoint{
-		{"GET", "/{$}", "", "what this is and what it can do", (*Fake).controlIndex},
-		{"GET", "/events", "", "the accepted events in order, as they were sent; ?wait=2 answers when there are two, or with 504 after 30 s", (*Fake).controlEvents},
-		{"GET", "/items", "", "what was accepted and is no event, its payload in base64", (*Fake).controlItems},
-		{"GET", "/problems", "", "mistakes in what clients sent; a test should want none", (*Fake).controlProblems},
-		{"GET", "/stats", "", "the counts since the start or reset", (*Fake).controlStats},
-		{"GET", "/faults", "", "what is left of the script, and how often each step has struck", (*Fake).controlFaults},
-		{"POST", "/faults",
-			`[{"kind":"status","status":429,"retry_after":"60s","count":1},{"kind":"down","for":"10s"}]; kinds: down, slow (with "delay"), hang, status (optional "rate_limits", "taken":true), tls, truncate, lose, cut; "count" (requests) and "for" are how long a step lasts, without both until it is cleared`,
-			"add steps to the script", (*Fake).controlScript},
-		{"DELETE", "/faults", "", "end the script", (*Fake).controlClear},
-		{"POST", "/reset", "", "forget everything and end the script; the address stays", (*Fake).controlReset},
+func endpoints() []control.Endpoint[*Fake] {
+	return []control.Endpoint[*Fake]{
+		{Method: "GET", Path: "/{$}", Doc: "what this is and what it can do", Do: (*Fake).controlIndex},
+		{Method: "GET", Path: "/events", Doc: "the accepted events in order, as they were sent; ?wait=2 answers when there are two, or with 504 after 30 s", Do: (*Fake).controlEvents},
+		{Method: "GET", Path: "/items", Doc: "what was accepted and is no event, its payload in base64", Do: (*Fake).controlItems},
+		{Method: "GET", Path: "/problems", Doc: "mistakes in what clients sent; a test should want none", Do: (*Fake).controlProblems},
+		{Method: "GET", Path: "/stats", Doc: "the counts since the start or reset", Do: (*Fake).controlStats},
+		{Method: "GET", Path: "/faults", Doc: "what is left of the script, and how often each step has struck", Do: (*Fake).controlFaults},
+		{Method: "POST", Path: "/faults", In: []faultDocument{},
+			Body: `[{"kind":"status","status":429,"retry_after":"60s","count":1},{"kind":"down","for":"10s"}]; kinds: down, slow (with "delay"), hang, status (optional "rate_limits", "taken":true), tls, truncate, lose, cut; "count" (requests) and "for" are how long a step lasts, without both until it is cleared`,
+			Doc:  "add steps to the script", Do: (*Fake).controlScript},
+		{Method: "DELETE", Path: "/faults", Doc: "end the script", Do: (*Fake).controlClear},
+		{Method: "POST", Path: "/reset", Doc: "forget everything and end the script; the address stays", Do: (*Fake).controlReset},
 	}
 }
 
@@ -52,58 +39,11 @@ func endpoints() []endpoint {
 // requests that a web page makes are refused. Errors are problem documents (RFC 9457). [Main] serves
 // it on a listener of its own, which no fault touches.
 func (f *Fake) Control() http.Handler {
-	mux := http.NewServeMux()
-	for _, e := range endpoints() {
-		mux.HandleFunc(e.Method+" "+e.Path, func(w http.ResponseWriter, r *http.Request) {
-			answer, err := e.serve(f, w, r)
-			if err != nil {
-				refuseControl(w, r, err)
-				return
-			}
-			w.Header().Set("Content-Type", "application/json")
-			enc := json.NewEncoder(w)
-			enc.SetEscapeHTML(false)
-			_ = enc.Encode(answer) // a caller that left needs no answer
-		})
-	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuseControl(w, r, &refusal{http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET / lists what there is", r.Method, r.URL.Path)})
-	})
-	return mux
+	return control.Handler(func(*http.Request) (*Fake, error) { return f, nil }, endpoints(), maxControlBody)
 }
 
-// refuseControl answers an error; one that is no refusal is the caller's mistake.
-func refuseControl(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusBadRequest
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		status = refused.status
-	}
-	failure.WriteProblem(w, r, failure.Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()})
-}
-
-func (e endpoint) serve(f *Fake, w http.ResponseWriter, r *http.Request) (any, error) {
-	if r.Header.Get("Origin") != "" {
-		return nil, &refusal{http.StatusForbidden, errors.New("the control plane is not for web pages")}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", maxControlBody)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
-	}
-	if e.Body == "" && len(body) > 0 {
-		return nil, fmt.Errorf("%s %s takes no body", e.Method, r.URL.Path)
-	}
-	return e.do(f, r, body)
-}
-
-func (f *Fake) controlIndex(*http.Request, []byte) (any, error) {
-	shown := endpoints()
-	for i := range shown {
-		shown[i].Path = strings.TrimSuffix(shown[i].Path, "{$}")
-	}
-	return map[string]any{"service": service, "dsn": f.DSN(), "endpoints": shown}, nil
+func (f *Fake) controlIndex(*control.Request) (any, error) {
+	return map[string]any{"service": service, "dsn": f.DSN(), "endpoints": control.Shown(endpoints())}, nil
 }
 
 // eventDocument is an Event as JSON.
@@ -114,16 +54,16 @@ type eventDocument struct {
 	Event    json.RawMessage `json:"event"` // as it was first sent
 }
 
-func (f *Fake) controlEvents(r *http.Request, _ []byte) (any, error) {
+func (f *Fake) controlEvents(r *control.Request) (any, error) {
 	if wait := r.URL.Query().Get("wait"); wait != "" {
 		n, err := strconv.ParseUint(wait, 10, 31)
 		if err != nil {
 			return nil, fmt.Errorf("wait: want a number of events, got %.20q", wait)
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), waitLimit)
+		ctx, cancel := context.WithTimeout(r.Context, waitLimit)
 		defer cancel()
 		if err := f.Wait(ctx, int(n)); err != nil {
-			return nil, &refusal{http.StatusGatewayTimeout, err}
+			return nil, control.Refuse(http.StatusGatewayTimeout, err)
 		}
 	}
 	documents := []eventDocument{}
@@ -142,7 +82,7 @@ type itemDocument struct {
 	Payload     []byte `json:"payload"`
 }
 
-func (f *Fake) controlItems(*http.Request, []byte) (any, error) {
+func (f *Fake) controlItems(*control.Request) (any, error) {
 	documents := []itemDocument{}
 	for _, i := range f.Items() {
 		documents = append(documents, itemDocument(i))
@@ -150,11 +90,11 @@ func (f *Fake) controlItems(*http.Request, []byte) (any, error) {
 	return map[string]any{"items": documents}, nil
 }
 
-func (f *Fake) controlProblems(*http.Request, []byte) (any, error) {
+func (f *Fake) controlProblems(*control.Request) (any, error) {
 	return map[string]any{"problems": append([]string{}, f.Problems()...)}, nil
 }
 
-func (f *Fake) controlStats(*http.Request, []byte) (any, error) {
+func (f *Fake) controlStats(*control.Request) (any, error) {
 	s := f.Stats()
 	return map[string]int{
 		"requests": s.Requests, "events": s.Events, "duplicates": s.Duplicates, "items": s.Items,
@@ -163,20 +103,7 @@ func (f *Fake) controlStats(*http.Request, []byte) (any, error) {
 }
 
 // duration is a time.Duration as JSON text, such as "150ms".
-type duration time.Duration
-
-// MarshalText implements encoding.TextMarshaler and never fails.
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("want a duration such as \"150ms\" or \"2s\", got %.40q", text)
-	}
-	*d = duration(parsed)
-	return nil
-}
+type duration = control.Duration
 
 // faultDocument is a Fault as JSON for people, with durations in words.
 type faultDocument struct {
@@ -190,21 +117,13 @@ type faultDocument struct {
 	Taken      bool     `json:"taken,omitempty"`
 }
 
-func (f *Fake) controlScript(r *http.Request, body []byte) (any, error) {
+func (f *Fake) controlScript(r *control.Request) (any, error) {
 	var documents []faultDocument
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&documents); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		return nil, fmt.Errorf("the body is not an array of faults: %w", err)
+	if err := r.Decode(&documents); err != nil {
+		return nil, err
 	}
 	if len(documents) == 0 {
 		return nil, errors.New("the body has no fault: want an array of one at least")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("the body goes on after its array of faults, at byte %d", dec.InputOffset())
 	}
 	faults := make([]Fault, len(documents))
 	for i, d := range documents {
@@ -216,10 +135,10 @@ func (f *Fake) controlScript(r *http.Request, body []byte) (any, error) {
 	if err := f.Install(faults...); err != nil {
 		return nil, err
 	}
-	return f.controlFaults(r, nil)
+	return f.controlFaults(r)
 }
 
-func (f *Fake) controlFaults(*http.Request, []byte) (any, error) {
+func (f *Fake) controlFaults(*control.Request) (any, error) {
 	type stepDocument struct {
 		faultDocument
 		Hits int `json:"hits"`
@@ -233,12 +152,12 @@ func (f *Fake) controlFaults(*http.Request, []byte) (any, error) {
 	return map[string]any{"faults": documents}, nil
 }
 
-func (f *Fake) controlClear(r *http.Request, _ []byte) (any, error) {
+func (f *Fake) controlClear(r *control.Request) (any, error) {
 	f.Clear()
-	return f.controlFaults(r, nil)
+	return f.controlFaults(r)
 }
 
-func (f *Fake) controlReset(*http.Request, []byte) (any, error) {
+func (f *Fake) controlReset(*control.Request) (any, error) {
 	f.Reset()
 	return map[string]any{"reset": true}, nil
 }

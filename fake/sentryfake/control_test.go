@@ -18,7 +18,7 @@ import (
 func ask(t *testing.T, control http.Handler, method, target, body string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	control.ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1"+target, strings.NewReader(body)))
+	control.ServeHTTP(w, local(httptest.NewRequest(method, target, strings.NewReader(body))))
 	if !json.Valid(w.Body.Bytes()) {
 		t.Errorf("%s %s is answered with no JSON: %s", method, target, w.Body)
 	}
@@ -97,7 +97,7 @@ func TestAWaitForEventsEndsWhenTheyHaveComeOrWhoWaitsHasGone(t *testing.T) {
 	answered := make(chan string)
 	go func() {
 		w := httptest.NewRecorder()
-		f.Control().ServeHTTP(w, httptest.NewRequest("GET", "/events?wait=2", nil))
+		f.Control().ServeHTTP(w, local(httptest.NewRequest("GET", "/events?wait=2", nil)))
 		answered <- w.Body.String()
 	}()
 	s := send(t, f)
@@ -114,7 +114,7 @@ func TestAWaitForEventsEndsWhenTheyHaveComeOrWhoWaitsHasGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := httptest.NewRecorder()
-	f.Control().ServeHTTP(w, httptest.NewRequest("GET", "/events?wait=3", nil).WithContext(ctx))
+	f.Control().ServeHTTP(w, local(httptest.NewRequest("GET", "/events?wait=3", nil)).WithContext(ctx))
 	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), "Events:2") {
 		t.Errorf("%d %s, want what has come until then", w.Code, w.Body)
 	}
@@ -163,11 +163,11 @@ func TestTheControlPlaneSaysWhatItCanDoAndRefusesWhatItCannot(t *testing.T) {
 		{"PUT", "/faults", "[]", 404, "there is no PUT /faults here"},
 		{"GET", "/events?wait=some", "", 400, "wait: want a number of events, got \\\"some\\\""},
 		{"GET", "/events?wait=-1", "", 400, "wait: want a number of events"},
-		{"POST", "/faults", "", 400, "the body is not an array of faults: it is empty"},
+		{"POST", "/faults", "", 400, "the body is not as wanted: it is empty"},
 		{"POST", "/faults", "{}", 400, "cannot unmarshal object"},
 		{"POST", "/faults", "[]", 400, "the body has no fault: want an array of one at least"},
 		{"POST", "/faults", "null", 400, "the body has no fault"},
-		{"POST", "/faults", `[{"kind":"down"}] []`, 400, "the body goes on after its array of faults, at byte 19"},
+		{"POST", "/faults", `[{"kind":"down"}] []`, 400, "the body goes on after its JSON document, at byte 19"},
 		{"POST", "/faults", `[{"kind":"gone"}]`, 400, "is no kind of fault; known are down, slow"},
 		{"POST", "/faults", `[{"kind":"down","fro":"1s"}]`, 400, `unknown field \"fro\"`},
 		{"POST", "/faults", `[{"kind":"down","for":"1"}]`, 400, `want a duration such as \"150ms\" or \"2s\", got \"1\"`},
@@ -187,18 +187,31 @@ func TestTheControlPlaneSaysWhatItCanDoAndRefusesWhatItCannot(t *testing.T) {
 
 func TestTheControlPlaneIsNotForWebPages(t *testing.T) {
 	f := quiet(t, sentryfake.Options{})
-	r := httptest.NewRequest("POST", "/reset", nil)
+	r := local(httptest.NewRequest("POST", "/reset", nil))
 	r.Header.Set("Origin", "https://example.com")
 	w := httptest.NewRecorder()
 	f.Control().ServeHTTP(w, r)
 	if w.Code != http.StatusForbidden {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+	r = local(httptest.NewRequest("POST", "/reset", nil))
+	r.Host = "rebound.example.com"
 	w = httptest.NewRecorder()
-	f.Control().ServeHTTP(w, httptest.NewRequest("POST", "/faults", io.MultiReader(strings.NewReader("["), brokenReader{})))
+	f.Control().ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "rebound.example.com") {
+		t.Errorf("a name of somebody else's: %d %s", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
+	f.Control().ServeHTTP(w, local(httptest.NewRequest("POST", "/faults", io.MultiReader(strings.NewReader("["), brokenReader{}))))
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "read the body: unexpected EOF") {
 		t.Errorf("a body that breaks off: %d %s", w.Code, w.Body)
 	}
+}
+
+// local has a request come from this machine, and to it.
+func local(r *http.Request) *http.Request {
+	r.RemoteAddr, r.Host = "127.0.0.1:40000", "localhost"
+	return r
 }
 
 type brokenReader struct{}

@@ -2,28 +2,23 @@ package sentryfake
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
 
-	"github.com/seed-754044b3/roadworthy/chassis/drain"
+	"github.com/seed-754044b3/roadworthy/fake/internal/control"
 )
 
 const (
-	service      = "sentry"
-	program      = "sentryfake"
-	controlConns = 256 // connections of the control plane; more wait
+	service = "sentry"
+	program = "sentryfake"
 )
 
 // Main runs the fake as a program and exits the process. See [Run] for flags, output and exit codes;
@@ -85,42 +80,18 @@ func (fl *flags) serve(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 		return err
 	}
 	defer f.Close()
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", fl.control)
-	if err != nil {
-		return fmt.Errorf("control plane: %w", err)
-	}
-	control := &http.Server{
-		Handler:           f.Control(),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0),
-	}
-	served := make(chan error, 1)
-	go func() { served <- control.Serve(drain.NewGate(l, drain.Entry{MaxConns: controlConns})) }()
-	defer control.Close()
-	line := ready{true, service, map[string]string{"http": f.Addr()}, f.DSN(), "", l.Addr().String(), os.Getpid()}
+	line := ready{true, service, map[string]string{"http": f.Addr()}, f.DSN(), "", "", os.Getpid()}
 	if fl.options.TLS {
 		line.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate()}))
 	}
-	if err := json.NewEncoder(stdout).Encode(line); err != nil {
-		return fmt.Errorf("ready line: %w", err)
+	p := control.Program{
+		Control: f.Control(), Addr: fl.control, Stdout: stdout, Stdin: stdin,
+		Ready: func(addr string) any { line.Control = addr; return line },
 	}
-	var closed chan struct{} // blocks for ever with -stay
-	if !fl.stay {
-		closed = make(chan struct{})
-		go func() {
-			defer close(closed)
-			_, _ = io.Copy(io.Discard, stdin) // an error is an end as well
-		}()
+	if fl.stay {
+		p.Stdin = nil
 	}
-	select {
-	case <-ctx.Done():
-	case <-closed:
-	case err := <-served:
-		return fmt.Errorf("control plane: %w", err)
-	}
-	return nil
+	return p.Run(ctx)
 }
 
 // flags are those of the program.
@@ -135,18 +106,11 @@ func parseFlags(args []string) (*flags, error) {
 	fl := &flags{set: flag.NewFlagSet(program, flag.ContinueOnError), control: "127.0.0.1:0"}
 	fl.set.SetOutput(io.Discard)
 	fl.set.Func("port", "`port` of the Sentry on 127.0.0.1; 0 is any free one (default 0)", func(s string) (err error) {
-		fl.options.Port, err = port(s)
+		fl.options.Port, err = control.Port(s)
 		return err
 	})
 	fl.set.Func("control", "`host:port` of the control plane, on loopback (default 127.0.0.1:0)", func(s string) error {
-		host, number, err := net.SplitHostPort(s)
-		if err != nil {
-			return errors.New("want host:port, such as 127.0.0.1:9090")
-		}
-		if host != "127.0.0.1" && host != "localhost" {
-			return fmt.Errorf("a fake listens on loopback only: want 127.0.0.1 or localhost, got %q", host)
-		}
-		n, err := port(number)
+		n, err := control.Loopback(s)
 		fl.control = net.JoinHostPort("127.0.0.1", strconv.Itoa(n))
 		return err
 	})
@@ -159,12 +123,4 @@ func parseFlags(args []string) (*flags, error) {
 		return fl, fmt.Errorf("unexpected argument %q", fl.set.Arg(0))
 	}
 	return fl, nil
-}
-
-func port(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0, errors.New("want a port from 0 to 65535")
-	}
-	return int(n), nil
 }

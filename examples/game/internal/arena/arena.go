@@ -209,6 +209,18 @@ func (a *Arena) end() { a.busy.Done() }
 // streams of games begin with this; the rest is the game's id.
 const streamPrefix = "game-"
 
+// CheckEvent refuses what is no event that an arena keeps in a stream of its journal.
+func CheckEvent(stream, kind string, data []byte) error {
+	if stream == keyStream {
+		return nil // Open reads it
+	}
+	if !strings.HasPrefix(stream, streamPrefix) {
+		return fmt.Errorf("stream %q is of no game: want %sID", stream, streamPrefix)
+	}
+	_, err := record.Decode(kind, data)
+	return err
+}
+
 // follow takes in one event of the journal.
 func (a *Arena) follow(recorded *journal.Recorded) error {
 	id, ok := strings.CutPrefix(recorded.Stream, streamPrefix)
