@@ -22,7 +22,9 @@ type endpoint = control.Endpoint[*Fake]
 // by their Origin, or by a Host that a foreign name server has pointed here (DNS rebinding).
 // Errors are problem documents (RFC 9457). [Main] serves it on a listener of its own, which no
 // fault touches. A request with a [TenantHeader] is about that tenant.
-func (f *Fake) Control() http.Handler { return control.Handler(f.governed, endpoints(), maxControlBody) }
+func (f *Fake) Control() http.Handler {
+	return control.Handler(f.governed, endpoints(), maxControlBody)
+}
 
 // governed finds the tenant that a request to the control plane is about.
 func (f *Fake) governed(r *http.Request) (*Fake, error) {
