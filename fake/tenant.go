@@ -110,6 +110,7 @@ func (f *Fake) newTenant(name string) *Fake {
 		t.virtual = clock.NewVirtual(f.virtual.Now())
 		t.clock = t.virtual
 	}
+	t.visits.New = t.newVisit
 	t.faults.seeds = newDice(t.seed)
 	t.calls.prints = f.calls.prints
 	return t
