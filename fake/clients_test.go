@@ -336,6 +336,29 @@ func TestTroubleThatACallAskedForDoesNotStrikeTheNextOnThatHasNone(t *testing.T)
 	}
 }
 
+func TestTroubleThatACallAskedForDoesNotStrikeAnotherTenantOnTheSameConnection(t *testing.T) {
+	f := fake.Start(t, spec, fake.Options[config]{})
+	other := f.Tenant("other")
+	client, _ := browser(t)
+	for _, header := range [][2]string{{fake.FaultHeader, "action=rst;phase=during-response;at=5000"}, {fake.TenantHeader, "other"}} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", f.URL("http")+"/visit", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(header[0], header[1])
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := readAll(resp); len(body) != visitSize || err != nil {
+			t.Errorf("%s: %d bytes, %v", header, len(body), err)
+		}
+	}
+	if calls := done(t, other); len(calls) != 1 || calls[0].Sent != fake.SentAnswer {
+		t.Errorf("recorded %+v", calls)
+	}
+}
+
 func TestAnHTTPClientWaitsForAHalfOpenConnection(t *testing.T) {
 	for name, rule := range map[string]fake.Rule{
 		"after commit":  {Action: fake.HalfOpen, Phase: fake.AfterCommit},

@@ -83,8 +83,7 @@ type Fake struct {
 	ports   *ports
 	faults  faults
 	calls   recording
-	visits  sync.Pool   // of *visit
-	asked   atomic.Bool // a call has asked for trouble of its connection, where it may have left some
+	visits  sync.Pool // of *visit
 	start   func(context.Context, chassis.World) (*chassis.Instance, error)
 	world   chassis.World                                // without what belongs to one life
 	event   func(stream, kind string, data []byte) error // chassis.Spec.Event

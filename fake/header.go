@@ -113,7 +113,7 @@ func (f *Fake) ownFault(call *chassis.Call) (*Fault, error) {
 		return nil, failure.Malformed.With("header", failure.Safe(FaultHeader)).With("reason", failure.Safe(err))
 	}
 	if rule.onWire() {
-		f.asked.Store(true)
+		f.ports.troubled.Store(true)
 	}
 	return f.faults.prepare(rule, answer), nil
 }

@@ -26,6 +26,8 @@ type ports struct {
 
 	door func(*lease, *wire.Conn) bool // asked of each connection; false: it is not for the service, or not yet
 
+	troubled atomic.Bool // a call, of whatever tenant, has asked for trouble of its connection, where it may have left some
+
 	mu     sync.Mutex
 	byName map[string]*port
 	conns  map[*wire.Conn]struct{} // as many as the service's own limits let it accept

@@ -56,7 +56,7 @@ func (f *Fake) intercept(ctx context.Context, call *chassis.Call) error {
 		v.faults = append([]*Fault{own}, v.faults...)
 	}
 	v.prints = !call.Stream && (len(v.faults) > 0 || f.calls.printing())
-	if len(v.faults) > 0 || f.asked.Load() {
+	if len(v.faults) > 0 || f.ports.troubled.Load() {
 		v.conn = f.ports.conn(call.Listener, call.Peer)
 		if v.conn != nil && !http2(call) {
 			v.conn.Calm()
