@@ -267,11 +267,16 @@ func TestWorkThatFailsInTheBackgroundIsAFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sink := &reports{}
+			started := make(chan struct{}) // who fails before does not start
 			h := start(t, options{}, func(_ context.Context, s *chassis.Service, _ conf) error {
 				s.ReportFailures("sink", sink)
-				s.Go("sweep", c.work)
+				s.Go("sweep", func(ctx context.Context) error {
+					<-started
+					return c.work(ctx)
+				})
 				return nil
 			})
+			close(started)
 			receive(t, h.Done(), "the end")
 			if len(sink.all) != 1 || float64(sink.all[0].Code.Number) != c.code || !strings.HasPrefix(sink.all[0].Place, c.want) || sink.all[0].Sample.Status != 0 {
 				t.Errorf("reports %+v", sink.all)
