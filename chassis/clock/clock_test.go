@@ -54,6 +54,25 @@ func TestAdvanceRunsWhatIsDueInOrderAndAtItsOwnTime(t *testing.T) {
 	}
 }
 
+func TestSetMovesTheClockBothWaysAndRunsNothing(t *testing.T) {
+	c := clock.NewVirtual(epoch)
+	ran := 0
+	c.AfterFunc(time.Minute, func() { ran++ })
+	for _, at := range []time.Time{epoch.Add(time.Hour), epoch.Add(-time.Hour)} {
+		c.Set(at)
+		if now := c.Now(); !now.Equal(at) || ran != 0 || c.Pending() != 1 {
+			t.Errorf("the clock shows %v, %d functions ran, %d wait; want %v, none, one", now, ran, c.Pending(), at)
+		}
+	}
+	c.Advance(time.Hour + time.Minute - 1)
+	if ran != 0 {
+		t.Error("it ran before it was due")
+	}
+	if c.Advance(1); ran != 1 {
+		t.Errorf("it ran %d times when it was due", ran)
+	}
+}
+
 func TestStoppedTimersNeverRun(t *testing.T) {
 	c := clock.NewVirtual(epoch)
 	ran := false
