@@ -24,7 +24,7 @@ type Conn struct {
 	closed  chan struct{}
 
 	troubled atomic.Bool             // there is trouble, or it is ended: look into what mu guards
-	out      atomic.Int64            // bytes written
+	out      atomic.Int64            // bytes written, those that are being written among them
 	ended    atomic.Bool             // by trouble: nothing is written or read any more
 	slow     atomic.Pointer[Trouble] // that writes are under, of kind Slow
 	inside   atomic.Pointer[Conn]    // what TLS on it encrypts; nil until that is known
@@ -260,10 +260,12 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// put writes b and nothing else. c.writing is held.
+// put writes b and nothing else. c.writing is held. Trouble that is armed meanwhile does not count b: a
+// client may have answered it before this write returns.
 func (c *Conn) put(b []byte) (int, error) {
+	c.out.Add(int64(len(b)))
 	n, err := c.Conn.Write(b)
-	c.out.Add(int64(n))
+	c.out.Add(int64(n - len(b)))
 	if !c.frames.other {
 		c.frames.pass(b[:n])
 	}

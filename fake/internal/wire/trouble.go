@@ -35,7 +35,7 @@ const (
 // Trouble is something that goes wrong with one connection, once.
 type Trouble struct {
 	Kind Kind
-	At   int64         // bytes that are still written before it strikes, counted from Arm
+	At   int64         // bytes that are still written before it strikes, counted from Arm and behind what is being written
 	Now  bool          // it strikes without waiting for a write: Reset, Close, GoAway or Garbage, and At is 0
 	Wait time.Duration // of Pause
 	Rate int64         // of Slow: bytes a second, 1 or more

@@ -379,6 +379,37 @@ func TestWhatIsCalledOffNeverStrikes(t *testing.T) {
 	}
 }
 
+// during is a connection that calls then in the middle of each write, when the client has the bytes.
+type during struct {
+	net.Conn
+	then func()
+}
+
+func (d *during) Write(b []byte) (int, error) {
+	n, err := d.Conn.Write(b)
+	d.then()
+	return n, err
+}
+
+func TestBytesAreCountedBehindTheWriteDuringWhichTroubleComes(t *testing.T) {
+	p := connect(t)
+	inner := &during{Conn: p.Conn}
+	inner.then = func() {
+		inner.then = func() {}
+		p.Arm(wire.Trouble{Kind: wire.Close, At: 5})
+	}
+	p.Conn = wire.New(inner, func() {})
+	if _, err := p.Write([]byte("before it")); err != nil {
+		t.Error(err)
+	}
+	if n, err := p.Write([]byte("0123456789")); n != 5 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got, err := p.rest(); got != "before it01234" || err != nil {
+		t.Errorf("the client gets %q, %v", got, err)
+	}
+}
+
 func TestTroublesStrikeOneAfterTheOther(t *testing.T) {
 	p := connect(t)
 	var order strings.Builder
