@@ -359,6 +359,80 @@ func TestTroubleThatACallAskedForDoesNotStrikeAnotherTenantOnTheSameConnection(t
 	}
 }
 
+func TestAFaultOfATenantDoesNotStrikeAnotherOneOnTheSameConnection(t *testing.T) {
+	f := fake.Start(t, spec, fake.Options[config]{})
+	a, b := f.Tenant("a"), f.Tenant("b")
+	client, line := browser(t)
+	for _, c := range []struct {
+		struck *fake.Fake
+		tenant [2]string // who calls, one after the other
+		other  *fake.Fake
+	}{{a, [2]string{"a", "b"}, b}, {b, [2]string{"b", ""}, f}, {f, [2]string{"", "a"}, a}} {
+		// It is armed, and the answer is too short for it.
+		fault := c.struck.Inject(fake.Rule{Action: fake.RST, Phase: fake.DuringResponse, At: 5000}, fake.On(routeVisit))
+		for _, tenant := range c.tenant {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", f.URL("http")+"/visit", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tenant != "" {
+				req.Header.Set(fake.TenantHeader, tenant)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := readAll(resp); len(body) != visitSize || err != nil {
+				t.Errorf("%q of %q: %d bytes, %v", tenant, c.tenant, len(body), err)
+			}
+		}
+		if calls := done(t, c.other); calls[len(calls)-1].Sent != fake.SentAnswer || fault.Hits() != 0 {
+			t.Errorf("%q: %d hits, recorded %+v", c.tenant, fault.Hits(), calls)
+		}
+		fault.Remove()
+	}
+	if n := line.made.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+// TestATenantsFaultFindsTheConnectionOfItsCall is about what a tenant, which has no sockets, does to those
+// of its fake.
+func TestATenantsFaultFindsTheConnectionOfItsCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule  fake.Rule
+		sees  grpccodes.Code
+		conns int64
+	}{
+		"GOAWAY":              {fake.Rule{Count: 1, Action: fake.GoAway}, grpccodes.OK, 2},
+		"RST after commit":    {fake.Rule{Count: 1, Action: fake.RST, Phase: fake.AfterCommit}, grpccodes.Unavailable, 2},
+		"RST on the response": {fake.Rule{Count: 1, Action: fake.RST, Phase: fake.DuringResponse}, grpccodes.Unavailable, 2},
+		"an error":            {fake.Rule{Count: 1, Failure: fake.HTTPStatus(503)}, grpccodes.Unavailable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fake.Start(t, spec, fake.Options[config]{})
+			a := f.Tenant("a")
+			conn, line := dialCounted(t, f)
+			if _, err := countGRPC(t, conn); err != nil {
+				t.Fatal(err)
+			}
+			fault := a.Inject(c.rule, fake.On(routeGRPC))
+			if _, err := countGRPC(t, conn); err != nil || fault.Hits() != 0 {
+				t.Errorf("beside the tenant: %v, %d hits", err, fault.Hits())
+			}
+			if _, err := countAs(t.Context(), conn, "a"); statusOf(err) != c.sees || fault.Hits() != 1 {
+				t.Errorf("the tenant: %v, %d hits", err, fault.Hits())
+			}
+			if _, err := countAs(t.Context(), conn, "a"); err != nil {
+				t.Errorf("the tenant again: %v", err)
+			}
+			if got := line.made.Load(); got != c.conns {
+				t.Errorf("%d connections, want %d", got, c.conns)
+			}
+		})
+	}
+}
+
 func TestAnHTTPClientWaitsForAHalfOpenConnection(t *testing.T) {
 	for name, rule := range map[string]fake.Rule{
 		"after commit":  {Action: fake.HalfOpen, Phase: fake.AfterCommit},

@@ -33,6 +33,9 @@ func (f *Fake) put(replace bool, rules []Rule) ([]*Fault, error) {
 			return nil, fmt.Errorf("%s: %w", f.name, wrong)
 		}
 		added[i] = f.faults.prepare(rule, err)
+		if rule.onWire() {
+			f.ports.troubled.Store(true) // before a call can meet it
+		}
 	}
 	if err := f.faults.add(added, replace); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)

@@ -26,7 +26,9 @@ type ports struct {
 
 	door func(*lease, *wire.Conn) bool // asked of each connection; false: it is not for the service, or not yet
 
-	troubled atomic.Bool // a call, of whatever tenant, has asked for trouble of its connection, where it may have left some
+	// A fault, of whatever tenant, makes trouble of connections, and may have left some there that is none of
+	// the next call's.
+	troubled atomic.Bool
 
 	mu     sync.Mutex
 	byName map[string]*port
