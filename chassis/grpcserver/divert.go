@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
@@ -53,44 +54,70 @@ func (c *chain) remember(d *grpc.ServiceDesc, srv any) {
 	}
 }
 
+// visit is a call that another instance answers.
+type visit struct {
+	*chassis.Visit
+	ctx     context.Context // of the call
+	to      *chain
+	unwatch func() bool
+}
+
 // visit finds the chain of the instance that answers a call.
-func (c *chain) visit(ctx context.Context, name string) (*chassis.Visit, *chain, error) {
+func (c *chain) visit(ctx context.Context, name string) (*visit, error) {
 	v, err := c.service.Visit(ctx, name, c.listener)
 	if err != nil {
-		return nil, nil, Status(failure.From(err), "").Err() // no failure of the service, whose counts stay as they are
+		return nil, Status(failure.From(err), "").Err() // no failure of the service, whose counts stay as they are
 	}
-	return v, v.Server.(*server).chain, nil // since both run the same Setup
+	unwatch := context.AfterFunc(v.Context, func() {
+		if ctx.Err() == nil {
+			cut(ctx)
+		}
+	})
+	return &visit{v, ctx, v.Server.(*server).chain, unwatch}, nil // since both run the same Setup
 }
 
 // leave ends a visit. A call that was cut off is answered as one is whose server goes away.
-func (c *chain) leave(v *chassis.Visit, ctx context.Context, err *error) {
-	if v.Leave() && ctx.Err() == nil {
-		*err = Status(failure.Draining.Wrap(errCut), "").Err()
+func (v *visit) leave(err *error) {
+	v.unwatch()
+	if v.Leave() && v.ctx.Err() == nil {
+		*err = statusCut().Err()
 	}
 }
+
+// cut answers a call that may wait for its caller, be it for a message or for room for one: nothing but
+// the end of the call ends that.
+func cut(ctx context.Context) {
+	s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface {
+		WriteStatus(st *status.Status) error
+	})
+	if ok {
+		_ = s.WriteStatus(statusCut()) // a caller that left is none the worse
+	}
+}
+
+func statusCut() *status.Status { return Status(failure.Draining.Wrap(errCut), "") }
 
 var errCut = errors.New("the instance that answered has ended")
 
 // divert has another instance answer a unary call.
 func (c *chain) divert(ctx context.Context, name, method string, recv func(any) error, interceptor grpc.UnaryServerInterceptor) (resp any, err error) {
-	v, to, err := c.visit(ctx, name)
+	v, err := c.visit(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer c.leave(v, ctx, &err)
-	g := to.guests[method]
+	defer v.leave(&err)
+	g := v.to.guests[method]
 	return g.unary(g.srv, v.Context, recv, interceptor)
 }
 
 // divertStream does for a stream what divert does.
 func (c *chain) divertStream(ss grpc.ServerStream, name string, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	ctx := ss.Context()
-	v, to, err := c.visit(ctx, name)
+	v, err := c.visit(ss.Context(), name)
 	if err != nil {
 		return err
 	}
-	defer c.leave(v, ctx, &err)
-	return to.stream(to.guests[info.FullMethod], visitStream{ss, v.Context}, info, handler)
+	defer v.leave(&err)
+	return v.to.stream(v.to.guests[info.FullMethod], visitStream{ss, v.Context}, info, handler)
 }
 
 // visitStream is a stream with the context of a visit.

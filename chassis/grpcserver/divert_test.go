@@ -3,12 +3,15 @@ package grpcserver_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
@@ -98,5 +101,70 @@ func TestCallsAreDivertedToAnotherInstance(t *testing.T) {
 		if err := <-ended; status.Code(err) != grpccodes.Unavailable {
 			t.Errorf("a call that was cut off: %v", err)
 		}
+	}
+}
+
+// TestACallThatWaitsForItsCallerIsCutOff is about calls that do not notice the end of their context, as
+// those do not that wait for a message, or until there is room for one.
+func TestACallThatWaitsForItsCallerIsCutOff(t *testing.T) {
+	var in *chassis.Instance
+	h := start(t, options{world: func(w *chassis.World) {
+		w.Divert = &chassis.Divert{Header: "X-To", To: func(context.Context, string) (*chassis.Instance, error) { return in, nil }}
+	}}, named("host", nil))
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-to", "guest")
+	for name, c := range map[string]struct {
+		method string
+		wait   func(ss grpc.ServerStream) error // nil of a unary call, which waits for its message
+	}{
+		"a unary one": {say, nil},
+		"a stream that receives": {chat, func(ss grpc.ServerStream) error {
+			return ss.RecvMsg(new(wrapperspb.StringValue))
+		}},
+		"a stream that sends": {chat, func(ss grpc.ServerStream) error {
+			for {
+				if err := ss.SendMsg(wrapperspb.String(strings.Repeat("x", 1<<16))); err != nil {
+					return err
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			service := named("guest", nil)
+			service.chat = func(ss grpc.ServerStream) error {
+				close(begun)
+				err := c.wait(ss)
+				ended <- err
+				return err
+			}
+			in = start(t, options{world: func(w *chassis.World) { w.Guest = h.Instance }}, service).Instance
+			cs, err := h.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, c.method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.wait != nil {
+				<-begun
+			} else {
+				for h.s.Metrics().Listeners()[0].InFlight == 0 {
+					runtime.Gosched()
+				}
+			}
+			cut, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := in.Stop(cut); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+			for err == nil {
+				_, err = next(cs)
+			}
+			if status.Code(err) != grpccodes.Unavailable {
+				t.Errorf("the caller sees %v", err)
+			}
+			if c.wait != nil {
+				if err := <-ended; err == nil {
+					t.Error("the method does not learn of it")
+				}
+			}
+		})
 	}
 }
