@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
@@ -170,8 +171,20 @@ func (e *endpoint) divert(w http.ResponseWriter, r *http.Request, name string) {
 		failure.WriteProblem(w, r, failure.From(err).Problem("")) // no failure of the service, whose counts stay as they are
 		return
 	}
+	over := make(chan struct{})
+	unwatch := context.AfterFunc(v.Context, func() {
+		defer close(over)
+		if r.Context().Err() == nil {
+			// The handler may wait for its caller, be it for the body or for room for the answer.
+			past, rc := time.Unix(1, 0), http.NewResponseController(w)
+			_, _ = rc.SetReadDeadline(past), rc.SetWriteDeadline(past)
+		}
+	})
 	defer func() {
-		if v.Leave() && r.Context().Err() == nil {
+		if !unwatch() {
+			<-over // the next request may come on the connection
+		}
+		if v.Leave() {
 			panic(http.ErrAbortHandler) // as a server that is closed does to its connections
 		}
 	}()

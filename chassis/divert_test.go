@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -121,6 +122,57 @@ func TestRequestsAreDivertedToAnotherInstance(t *testing.T) {
 	}}, called("host", nil))
 	if status, body, err := h2.to("g", "/name"); status != 200 || body != "next" || err != nil {
 		t.Errorf("%d %s %v", status, body, err)
+	}
+}
+
+// TestARequestThatWaitsForItsCallerIsCutOff is about handlers that do not notice the end of their context,
+// as those do not that read a body, or write to a caller that does not read.
+func TestARequestThatWaitsForItsCallerIsCutOff(t *testing.T) {
+	in := guests{}
+	h := start(t, options{world: in.diverting}, called("host", nil))
+	for name, wait := range map[string]func(w http.ResponseWriter, r *http.Request) error{
+		"it reads": func(_ http.ResponseWriter, r *http.Request) error {
+			_, err := io.Copy(io.Discard, r.Body)
+			return err
+		},
+		"it writes": func(w http.ResponseWriter, _ *http.Request) error {
+			for {
+				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+					return err
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			g := start(t, options{world: func(w *chassis.World) { w.Guest = h.Instance }}, serve(routes(map[string]chassis.Handler{
+				"POST /wait": func(w http.ResponseWriter, r *http.Request) error {
+					close(begun)
+					err := wait(w, r)
+					ended <- err
+					return err
+				},
+			})))
+			in["g"] = g.Instance
+			conn, err := net.Dial("tcp", h.Addr("http").String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "POST /wait HTTP/1.1\r\nHost: h\r\nX-To: g\r\nContent-Length: 10\r\n\r\nfive."); err != nil {
+				t.Fatal(err)
+			}
+			<-begun
+			cut, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := g.Stop(cut); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+			if err := <-ended; err == nil {
+				t.Error("the handler does not learn of it")
+			}
+			_, _ = io.Copy(io.Discard, conn) // the connection ends, in one way or another
+		})
 	}
 }
 
