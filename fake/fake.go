@@ -94,7 +94,7 @@ type Fake struct {
 	states  states
 	latest  atomic.Pointer[life] // the last that has begun, also when it has ended
 
-	mu      sync.Mutex // one Reset or Stop at a time; guards what follows
+	mu      turn // one Reset or Stop at a time; guards what follows
 	life    *life
 	past    *life // the one before, for what is asked after its end
 	stopped bool
@@ -144,7 +144,7 @@ func New[C any](ctx context.Context, spec chassis.Spec[C], o Options[C]) (*Fake,
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	f := &Fake{name: spec.Name, sets: []*failure.Set{failure.Chassis, spec.Failures}, done: make(chan struct{})}
+	f := &Fake{name: spec.Name, sets: []*failure.Set{failure.Chassis, spec.Failures}, mu: newTurn(), done: make(chan struct{})}
 	f.visits.New = f.newVisit
 	f.clock = clock.Real()
 	if !o.RealTime {

@@ -138,6 +138,7 @@ func (f *Fake) reset(ctx context.Context) error {
 
 // fall ends the fake since its service cannot go on. f.mu is held, and no life there.
 func (f *Fake) fall(err error) {
+	f.faults.clear()
 	f.stopped, f.err = true, err
 	f.close()
 }

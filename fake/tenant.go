@@ -87,7 +87,7 @@ func (f *Fake) addTenant(ctx context.Context, name string, in *State) (t *Fake, 
 	t = f.newTenant(name)
 	t.mu.Lock() // until it is there; whoever finds it sooner waits
 	defer t.mu.Unlock()
-	if other, err := f.tenants.add(t); other != nil || err != nil {
+	if other, err := f.claim(ctx, t); other != nil || err != nil {
 		return other, false, err
 	}
 	if in != nil {
@@ -100,11 +100,30 @@ func (f *Fake) addTenant(ctx context.Context, name string, in *State) (t *Fake, 
 	return t, true, nil
 }
 
+// claim adds t to the tenants, unless there is another one of that name. One that still begins, and may
+// fail, or is about to end is waited for.
+func (f *Fake) claim(ctx context.Context, t *Fake) (other *Fake, err error) {
+	for {
+		other, err := f.tenants.add(t)
+		if other == nil || err != nil {
+			return nil, err
+		}
+		if err := other.mu.within(ctx); err != nil {
+			return nil, fmt.Errorf("tenant %q: %w", t.tenant, err)
+		}
+		over := other.stopped // then the name is free again
+		other.mu.Unlock()
+		if !over {
+			return other, nil
+		}
+	}
+}
+
 // newTenant is a tenant without a life.
 func (f *Fake) newTenant(name string) *Fake {
 	t := &Fake{
 		name: f.name, tenant: name, parent: f, seed: f.seed, config: f.config, sets: f.sets, tb: f.tb,
-		clock: f.clock, ports: f.ports, start: f.start, world: f.world, event: f.event, done: make(chan struct{}),
+		clock: f.clock, ports: f.ports, start: f.start, world: f.world, event: f.event, mu: newTurn(), done: make(chan struct{}),
 	}
 	if f.virtual != nil {
 		t.virtual = clock.NewVirtual(f.virtual.Now())
@@ -117,9 +136,11 @@ func (f *Fake) newTenant(name string) *Fake {
 }
 
 // answering is who answers the calls that name a tenant.
-func (f *Fake) answering(_ context.Context, name string) (*chassis.Instance, error) {
+func (f *Fake) answering(ctx context.Context, name string) (*chassis.Instance, error) {
 	if t := f.tenants.find(name); t != nil {
-		t.mu.Lock() // waits while it begins anew
+		if err := t.mu.within(ctx); err != nil { // waits while it begins anew
+			return nil, err
+		}
 		defer t.mu.Unlock()
 		if t.life != nil {
 			return t.life.instance, nil

@@ -5,12 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -370,6 +376,98 @@ func TestATenantThatDoesNotStartIsNoTenant(t *testing.T) {
 	}
 	if got := of(t, f, "", "POST", "/count/x"); got.body != "2" {
 		t.Errorf("beside it: %+v", got)
+	}
+}
+
+// gate has the nth configuration of a service wait.
+type gate struct {
+	nth     int64
+	n       atomic.Int64
+	reached chan struct{}
+	open    chan struct{}
+}
+
+func newGate(nth int64) *gate {
+	return &gate{nth: nth, reached: make(chan struct{}), open: make(chan struct{})}
+}
+
+// pass reports whether it was the nth.
+func (g *gate) pass() bool {
+	if g.n.Add(1) != g.nth {
+		return false
+	}
+	close(g.reached)
+	<-g.open
+	return true
+}
+
+func TestWhoeverFindsATenantThatDoesNotStartGetsAnotherOne(t *testing.T) {
+	g := newGate(2)
+	f := fake.Start(t, spec, fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) {
+		if g.pass() {
+			c.Break = "setup"
+		}
+	}})
+	failed := make(chan error, 1)
+	go func() {
+		_, err := f.NewTenant(t.Context(), "a", nil)
+		failed <- err
+	}()
+	<-g.reached
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.NewTenant(over, "a", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("whoever does not wait for it: %v", err)
+	}
+	found := make(chan *fake.Fake, 1)
+	go func() { found <- f.Tenant("a") }()
+	for range 1000 {
+		runtime.Gosched() // it finds the first one, if the machine lets it
+	}
+	close(g.open)
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "the disk is upside down") {
+		t.Errorf("the first: %v", err)
+	}
+	a := <-found
+	if got := of(t, f, "a", "POST", "/count/x"); got.body != "1" || len(a.Calls()) != 1 {
+		t.Errorf("the second: %+v, recorded %+v", got, a.Calls())
+	}
+}
+
+func TestACallThatWaitsForItsTenantEndsWithItsConnection(t *testing.T) {
+	core, logs := observer.New(zapcore.WarnLevel)
+	g := newGate(3)
+	f := fake.Start(t, spec, fake.Options[config]{Log: zap.New(core), Configure: func(*chassis.Settings, *config) { g.pass() }})
+	a := f.Tenant("a")
+	reset, called := make(chan error, 1), make(chan error, 1)
+	go func() { reset <- a.Reset() }()
+	<-g.reached
+	go func() {
+		_, err := askTenant(t.Context(), f, "a", "POST", "/count/x")
+		called <- err
+	}()
+	for stacks := ""; !strings.Contains(stacks, "fake.(*Fake).answering"); {
+		var all strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
+			t.Fatal(err)
+		}
+		stacks = all.String()
+	}
+	if err := f.Reset(); err != nil {
+		t.Error(err)
+	}
+	if err := <-called; err == nil {
+		t.Error("the call was answered")
+	}
+	if cut := logs.FilterMessage("requests were cut off").All(); len(cut) != 0 {
+		t.Errorf("the fake has waited for it: %+v", cut)
+	}
+	close(g.open)
+	if err := <-reset; err != nil {
+		t.Error(err)
+	}
+	if got := of(t, f, "a", "POST", "/count/x"); got.body != "1" {
+		t.Errorf("afterwards: %+v", got)
 	}
 }
 
