@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -259,6 +260,42 @@ func TestOnlyAServiceWithOneJournalHasStatesWithEvents(t *testing.T) {
 	}
 	if err := one.Restore(t.Context(), s); err == nil || !strings.Contains(err.Error(), "stopped") {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestAFakeThatDoesNotGoOnLetsGoOfWhatItHolds(t *testing.T) {
+	fails := false
+	f, err := fake.New(t.Context(), spec, fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) {
+		if fails {
+			c.Break = "setup"
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	barrier := f.Inject(fake.Rule{Phase: fake.Connect, Action: fake.Hold})
+	conn, err := net.Dial("tcp", f.Addr("http"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := barrier.WaitHeld(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	fails = true
+	if err := f.Restore(t.Context(), s); err == nil || !strings.Contains(err.Error(), "and it does not go on") {
+		t.Errorf("%v", err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection that was held is answered")
+	}
+	<-f.Done()
+	if err := f.Stop(); err == nil || !strings.Contains(err.Error(), "the disk is upside down") {
+		t.Errorf("stop: %v", err)
 	}
 }
 
