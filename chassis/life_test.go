@@ -344,6 +344,39 @@ func TestAStopWithoutPatienceCutsHandlersOff(t *testing.T) {
 	}
 }
 
+func TestWhatIsBeingClosedHasASecondAlsoWhenAStopLosesPatience(t *testing.T) {
+	for needs, want := range map[time.Duration]string{900 * time.Millisecond: "", time.Minute: "close the drawer: context canceled"} {
+		synctest.Test(t, func(t *testing.T) {
+			closing := make(chan struct{})
+			h := start(t, options{pipes: true}, func(_ context.Context, s *chassis.Service, c conf) error {
+				s.OnClose("the drawer", func(ctx context.Context) error {
+					close(closing)
+					select {
+					case <-time.After(needs):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				})
+				return s.HTTP("http", c.HTTP, routes(nil))
+			})
+			ctx, hurry := context.WithCancel(t.Context())
+			stopped := make(chan error, 1)
+			go func() { stopped <- h.Stop(ctx) }()
+			<-closing
+			begin := time.Now()
+			hurry()
+			err := <-stopped
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("of %v: %v, want %q", needs, err, want)
+			}
+			if took := time.Since(begin); took != min(needs, time.Second) {
+				t.Errorf("of %v: it took %v", needs, took)
+			}
+		})
+	}
+}
+
 func TestReadinessIsOffBeforeTheListenersClose(t *testing.T) {
 	h := start(t, options{settings: func(s *chassis.Settings) { s.Drain.ReadinessDelay = time.Hour }},
 		func(_ context.Context, s *chassis.Service, c conf) error {

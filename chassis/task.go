@@ -161,23 +161,28 @@ const (
 	endGrace = 4 * closeGrace
 )
 
-// graced calls f with ctx if there is time for it, and else with a context that ends in closeGrace. ctx is
-// that of the drain: what is left to do behind one that took all its time, such as the last reports of
-// failures, is not lost for that. What begins later than endGrace after the drain's end has no time: then so much
-// hangs that somebody will kill the process.
+// graced calls f with a context that ends with ctx, but not before closeGrace has passed. ctx is that of the
+// drain, which has a deadline: what is left to do behind one that took all its time, such as the last reports of
+// failures, is not lost for that, nor is what is being closed when somebody gets into a hurry. What begins later
+// than endGrace after the drain's end has no time: then so much hangs that somebody will kill the process.
 func graced(ctx context.Context, f func(context.Context) error) error {
-	now := time.Now()
-	end, bound := ctx.Deadline()
-	if ctx.Err() == nil && (!bound || end.Sub(now) >= closeGrace) {
-		return f(ctx)
-	}
-	grace := now.Add(closeGrace)
-	if last := end.Add(endGrace); bound && last.Before(grace) {
+	end, _ := ctx.Deadline()
+	grace := time.Now().Add(closeGrace)
+	if last := end.Add(endGrace); last.Before(grace) {
 		grace = last
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), grace)
+	until := end
+	if ctx.Err() != nil || end.Before(grace) {
+		until = grace
+	}
+	lasting, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
-	return f(ctx)
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) && grace.Before(until) {
+			time.AfterFunc(time.Until(grace), cancel)
+		}
+	})()
+	return f(lasting)
 }
 
 // panicError is a panic outside a request.
