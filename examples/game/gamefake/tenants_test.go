@@ -11,6 +11,9 @@ import (
 // TestATenantTakesLittleOfGosMemory counts heap and stacks. What SQLite takes for a journal in memory
 // is not Go's, and comes on top.
 func TestATenantTakesLittleOfGosMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own for each")
+	}
 	const tenants, most = 200, 150 << 10
 	f := gamefake.Start(t)
 	f.Tenant("first")

@@ -1,0 +1,5 @@
+//go:build race
+
+package gamefake_test
+
+const raceEnabled = true
