@@ -37,7 +37,8 @@ type TB interface {
 type Options[C any] struct {
 	// Configure changes the configuration before the service starts, above all to keep its
 	// state in memory. It finds the Spec's defaults, no admin listener, no access log and a
-	// drain of 2 s. It is called again at each Reset. nil changes nothing.
+	// drain of 2 s. It is called again at each start, as that of a tenant or after a Reset, also while it
+	// runs for another tenant. nil changes nothing.
 	Configure func(*chassis.Settings, *C)
 	// Ports gives listeners fixed ports on 127.0.0.1, by name; the others get free ones. The
 	// addresses in the configuration are not used: fakes must run side by side.

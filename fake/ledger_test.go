@@ -19,10 +19,11 @@ import (
 type ledgerConfig struct {
 	HTTP     chassis.HTTPConfig `config:"http"`
 	Journals int                `config:"journals"`
+	Journal  string             `config:"journal"`
 }
 
 var ledgerSpec = chassis.Spec[ledgerConfig]{
-	Name: "ledger", Defaults: ledgerConfig{Journals: 1}, Setup: setupLedger,
+	Name: "ledger", Defaults: ledgerConfig{Journals: 1, Journal: "mem:"}, Setup: setupLedger,
 	Event: func(stream, kind string, data []byte) error {
 		if kind != "added" && kind != "burnt" {
 			return fmt.Errorf("stream %q has no events of type %q", stream, kind)
@@ -36,7 +37,7 @@ func setupLedger(ctx context.Context, s *chassis.Service, cfg ledgerConfig) erro
 	var j journal.Journal
 	for range cfg.Journals {
 		var err error
-		if j, err = journal.Open(ctx, s, "mem:", sqlite.Engine); err != nil {
+		if j, err = journal.Open(ctx, s, cfg.Journal, sqlite.Engine); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,8 @@ func (f *Fake) Snapshot(ctx context.Context) (*State, error) {
 // after 50 ms, as by a Reset. Faults and recorded calls stay. Events have the same order, ids and times
 // as before, in positions that the journal gives anew, 1 being the first.
 //
-// A service that does not start in that state goes on in the one that it had, and the error says why.
+// A service that does not start in that state goes on in the one that it had, and the error says why. That
+// is so when its journal is not empty at each start, as one in a file is not, and has what the state has not.
 func (f *Fake) Restore(ctx context.Context, s *State) error {
 	if s == nil {
 		return fmt.Errorf("%s: restore: want a state; Reset begins empty", f.name)

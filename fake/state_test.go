@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/journal"
+	"github.com/seed-754044b3/roadworthy/chassis/journal/sqlite"
 	"github.com/seed-754044b3/roadworthy/fake"
 )
 
@@ -260,6 +262,64 @@ func TestOnlyAServiceWithOneJournalHasStatesWithEvents(t *testing.T) {
 	}
 	if err := one.Restore(t.Context(), s); err == nil || !strings.Contains(err.Error(), "stopped") {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestAJournalThatIsKeptFromOneStartToTheNextIsAddedToAndNotTakenFrom(t *testing.T) {
+	path := "file:" + filepath.Join(t.TempDir(), "sums.db")
+	f := fake.Start(t, ledgerSpec, fake.Options[ledgerConfig]{Begin: newYear, Configure: func(_ *chassis.Settings, c *ledgerConfig) { c.Journal = path }})
+	empty, err := f.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	of(t, f, "", "POST", "/add/1")
+	early, err := f.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Given(t.Context(), added(0, "20")); err != nil {
+		t.Error(err)
+	}
+	for what, s := range map[string]*fake.State{"nothing": empty, "less": early} {
+		err := f.Restore(t.Context(), s)
+		if err == nil || !strings.Contains(err.Error(), "it goes on as it was") || !strings.Contains(err.Error(), "it has 2 events of its own") {
+			t.Errorf("back to %s: %v", what, err)
+		}
+		if got := of(t, f, "", "GET", "/total"); !strings.HasPrefix(got.body, "21; 2 ") {
+			t.Errorf("after %s: %+v", what, got)
+		}
+	}
+	late, err := f.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Restore(t.Context(), late); err != nil {
+		t.Errorf("what is there: %v", err)
+	}
+}
+
+// TestWhatAServiceLeavesOpenIsNotLost is about one that does not close its journal.
+func TestWhatAServiceLeavesOpenIsNotLost(t *testing.T) {
+	careless := chassis.Spec[ledgerConfig]{Name: "careless", Setup: func(ctx context.Context, s *chassis.Service, cfg ledgerConfig) error {
+		j, err := s.OpenJournal(ctx, sqlite.Engine, journal.Request{Scheme: "mem", Clock: s.Clock(), Rand: s.Rand()})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { _ = j.Close() })
+		return s.HTTP("http", cfg.HTTP, chassis.NewRouter())
+	}}
+	f, err := fake.New(t.Context(), careless, fake.Options[ledgerConfig]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Stop()
+	for range 2 {
+		if err := f.Given(t.Context(), added(0, "1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := f.Snapshot(t.Context()); err != nil || len(s.Events) != 2 {
+		t.Errorf("%+v, %v; want two events", s, err)
 	}
 }
 

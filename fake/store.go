@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // store is the journal of one life of the service, as its fake sees it.
 type store struct {
-	begin *State // what is in it at first; nil for nothing
+	begin *State // what is to be in it at first; nil for what is there
 
 	mu      sync.Mutex
 	journal journal.Journal // nil before the service has opened it
@@ -44,13 +45,35 @@ func (s *store) open(ctx context.Context, e journal.Engine, r journal.Request) (
 		}
 		return nil, errors.Join(errJournals, j.Close())
 	}
-	if !s.begin.empty() {
-		if err := fill(ctx, j, back, s.begin.Events); err != nil {
+	if s.begin != nil {
+		missing, err := s.missing(ctx, j)
+		if err == nil {
+			err = fill(ctx, j, back, missing)
+		}
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("put the state into the journal: %w", err), j.Close())
 		}
 	}
 	s.journal = j
 	return &kept{j, s}, nil
+}
+
+// missing is what the state has behind what is in the journal already: of one that is kept from one start
+// to the next, on a disk, nothing can be taken away.
+func (s *store) missing(ctx context.Context, j journal.Journal) ([]journal.Recorded, error) {
+	there, err := readAll(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(there); n > len(s.begin.Events) || !slices.EqualFunc(there, s.begin.Events[:n], sameEvent) {
+		return nil, fmt.Errorf("it has %d events of its own when it is opened: want one that is empty then, such as mem:", n)
+	}
+	return s.begin.Events[len(there):], nil
+}
+
+// sameEvent reports whether two journals have the same event, be it in other positions.
+func sameEvent(a, b journal.Recorded) bool {
+	return a.Stream == b.Stream && a.ID == b.ID && a.Type == b.Type && a.Time.Equal(b.Time) && bytes.Equal(a.Data, b.Data)
 }
 
 // filled reports whether the service has opened what the state was to be put into.
@@ -84,12 +107,15 @@ func (s *store) want() {
 	s.keep = true
 }
 
-// kept is what was in the journal when it was closed.
+// final is what was in the journal at the end of the service.
 func (s *store) final() ([]journal.Recorded, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.opened > 1 {
+	switch {
+	case s.opened > 1:
 		return nil, errJournals
+	case s.keep && s.journal != nil: // the service has ended, and left it open
+		return readAll(context.Background(), s.journal)
 	}
 	return s.last, s.err
 }
@@ -152,7 +178,7 @@ func (b *backdated) Now() time.Time {
 	return b.Clock.Now()
 }
 
-// fill appends events to an empty journal, with their times.
+// fill appends events to a journal, with their times.
 func fill(ctx context.Context, j journal.Journal, back *backdated, events []journal.Recorded) error {
 	defer back.then.Store(nil)
 	for batch := range batches(events) {
