@@ -66,7 +66,7 @@ func (s *store) missing(ctx context.Context, j journal.Journal) ([]journal.Recor
 		return nil, err
 	}
 	if n := len(there); n > len(s.begin.Events) || !slices.EqualFunc(there, s.begin.Events[:n], sameEvent) {
-		return nil, fmt.Errorf("it has %d events of its own when it is opened: want one that is empty then, such as mem:", n)
+		return nil, fmt.Errorf("it has %d events of its own when it is opened: want one that is empty then, as mem: is", n)
 	}
 	return s.begin.Events[len(there):], nil
 }
