@@ -100,6 +100,8 @@ func TestADaemonAnswersItsFlags(t *testing.T) {
 			[]string{`motto: "from the environment"`, "# env GAME_MOTTO", "addr: 127.0.0.1:1", "# flag -http.addr", "max_body: 2MiB", "# " + yaml + ":2:"}, nil},
 		"-print-config hides secrets":  {[]string{"-config", secret, "-print-config"}, nil, 0, []string{"[redacted]"}, nil},
 		"a flag nobody has":            {[]string{"-nope"}, nil, 2, nil, []string{"gamed: flag provided but not defined: -nope; gamed -h shows the flags\n"}},
+		"a flag nearly right":          {[]string{"-http.adr", "x"}, nil, 2, nil, []string{"gamed: flag provided but not defined: -http.adr; did you mean -http.addr? gamed -h shows the flags\n"}},
+		"-check nearly right":          {[]string{"-chek"}, nil, 2, nil, []string{"did you mean -check?"}},
 		"a flag of the wrong type":     {[]string{"-http.max_conns", "many"}, nil, 2, nil, []string{`"many"`, "-http.max_conns"}},
 		"a command nobody has":         {[]string{"restore"}, nil, 2, nil, []string{"gamed: unknown command \"restore\"; gamed -h shows what there is\n"}},
 		"a command":                    {[]string{"-motto", "keep it", "backup", "x.db"}, nil, 0, []string{"keep it to x.db\n"}, nil},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -120,6 +121,17 @@ func (f *mainFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&f.inProcess, "inprocess", false, "run without a supervisor: no reload")
 }
 
+// meant is what stands behind the error about a flag that nobody has: which one was probably meant, if there is one like it.
+func meant(fs *flag.FlagSet, err error) string {
+	// Package flag has no type for this error; with other words than these there is no guess.
+	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
+		if near := config.NearestFlag(fs, name); near != "" {
+			return "did you mean -" + near + "? "
+		}
+	}
+	return ""
+}
+
 // asks is the flag, if any, that asks for something else than to serve.
 func (f *mainFlags) asks() string {
 	switch {
@@ -160,7 +172,7 @@ func daemon[C any](spec Spec[C], world World, p process) int {
 		usage(stdout, program, spec, set)
 		return 0
 	case err != nil:
-		return fail(2, fmt.Errorf("%w; %s -h shows the flags", err, program))
+		return fail(2, fmt.Errorf("%w; %s%s -h shows the flags", err, meant(fs, err), program))
 	case f.version:
 		fmt.Fprintf(stdout, "%s %s %s\n", program, Version(), goVersion())
 		return 0

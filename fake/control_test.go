@@ -93,6 +93,11 @@ func TestTheControlPlaneSaysWhatItCanDo(t *testing.T) {
 			t.Errorf("%s is missing in %s", want, all)
 		}
 	}
+	w := httptest.NewRecorder()
+	f.Control().ServeHTTP(w, local(httptest.NewRequest("GET", "http://127.0.0.1/", nil)))
+	if !strings.HasPrefix(w.Body.String(), "{\n  \"service\": \"tally\",\n") {
+		t.Errorf("it is not laid out for people: %.200s", w.Body)
+	}
 }
 
 func TestTheClockIsGovernedOverHTTP(t *testing.T) {
@@ -156,10 +161,10 @@ func TestTheControlPlaneRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"POST", "/faults/7/release", ``, 404, `there is no fault "7"`},
 		{"POST", "/faults/7/release", `{"n":1}`, 400, `unknown field "n"`},
 		{"POST", "/quiescent", `{"timeout":"2m"}`, 400, "timeout 2m0s: want more than 0 and 1m0s at most"},
-		{"POST", "/quiescent", `{"timeout":2}`, 400, "cannot unmarshal number"},
+		{"POST", "/quiescent", `{"timeout":2}`, 400, `"timeout": want a string, got number`},
 		{"POST", "/faults", "", 400, "the body is not as wanted: it is empty"},
-		{"POST", "/faults", "[]", 400, "cannot unmarshal array"},
-		{"POST", "/faults", `{"code":"x"}`, 400, "cannot unmarshal string"},
+		{"POST", "/faults", "[]", 400, "the document: want an object, got array"},
+		{"POST", "/faults", `{"code":"x"}`, 400, `"code": want a whole number, got string`},
 		{"POST", "/faults", `{"cods":1}`, 400, `unknown field "cods"`},
 		{"POST", "/faults", `{"code":1001} {}`, 400, "the body goes on after its JSON document, at byte 15"},
 		{"POST", "/faults", `{}`, 400, "a fault needs a failure, a latency or an action"},

@@ -35,6 +35,14 @@ func (s *Set) Flags(fs *flag.FlagSet) error {
 	return nil
 }
 
+// NearestFlag is the flag of fs that a name, without its hyphen, is probably meant to be, guessed as unknown keys of a file
+// are; "" if there is none. It is for the error of a FlagSet that knows no flag of that name.
+func NearestFlag(fs *flag.FlagSet, name string) string {
+	var names []string
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return nearestKey(name, names)
+}
+
 // A flagValue keeps what one flag was given.
 type flagValue struct {
 	set   *Set

@@ -73,6 +73,23 @@ func TestAWrongFlagIsRefusedWhenParsed(t *testing.T) {
 	}
 }
 
+func TestTheNearestFlagIsWhatWasMeant(t *testing.T) {
+	_, set, _, err := flagged(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := flag.NewFlagSet("sd", flag.ContinueOnError)
+	flags.Bool("check", false, "")
+	if err := set.Flags(flags); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"deep.deeper.kye": "deep.deeper.key", "wiat": "wait", "chek": "check", "nothing-like-it": ""} {
+		if got := config.NearestFlag(flags, name); got != want {
+			t.Errorf("-%s is taken for %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestAFlagAfterLoadIsRefused(t *testing.T) {
 	c := Base{}
 	set := mustNew(t, "s", &c)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
+	"github.com/seed-754044b3/roadworthy/chassis/journal"
 	"github.com/seed-754044b3/roadworthy/examples/arcade"
 	"github.com/seed-754044b3/roadworthy/examples/game"
 )
@@ -48,6 +49,9 @@ func run(ctx context.Context, data string, verbose bool, stdout, stderr io.Write
 	d := &demo{data: data, verbose: verbose}
 	d.world = chassis.World{Stdout: stderr, Stderr: stderr, Listen: d.listen}
 	if d.game, err = chassis.Start(ctx, game.Spec, d.gameConfig, d.world); err != nil {
+		if errors.Is(err, journal.ErrCorrupt) { // or of another release
+			err = fmt.Errorf("%w; to begin anew remove %s, or name another directory with -data", err, data)
+		}
 		return err
 	}
 	if d.arcade, err = chassis.Start(ctx, arcade.Spec, d.arcadeConfig, d.world); err != nil {

@@ -248,12 +248,25 @@ func TestWrongArgumentsAreRefusedWithWhatIsRight(t *testing.T) {
 func TestAJournalThatCannotBeOpenedIsNamed(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	journal := filepath.Join(data, "games.db")
-	if err := os.Mkdir(journal, 0o700); err != nil {
+	file := filepath.Join(data, "games.db")
+	if err := os.Mkdir(file, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var out, complaints bytes.Buffer
-	if code := Run(t.Context(), []string{"-data", data}, &out, &complaints); code != 1 || !strings.Contains(complaints.String(), journal) {
+	if code := Run(t.Context(), []string{"-data", data}, &out, &complaints); code != 1 || !strings.Contains(complaints.String(), file) {
 		t.Errorf("exit code %d, says %q; want 1 and the file", code, &complaints)
+	}
+}
+
+func TestGamesThatCannotBeReadAreToldHowToBeginAnew(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "games.db"), bytes.Repeat([]byte("no journal "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, complaints bytes.Buffer
+	want := "to begin anew remove " + data + ", or name another directory with -data\n"
+	if code := Run(t.Context(), []string{"-data", data}, &out, &complaints); code != 1 || !strings.HasSuffix(complaints.String(), want) {
+		t.Errorf("exit code %d, says %q; want 1 and %q", code, &complaints, want)
 	}
 }

@@ -1,6 +1,7 @@
 package sentryfake_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -148,7 +149,12 @@ func TestAScriptIsGivenOverHTTP(t *testing.T) {
 func TestTheControlPlaneSaysWhatItCanDoAndRefusesWhatItCannot(t *testing.T) {
 	f := quiet(t, sentryfake.Options{})
 	control := f.Control()
-	status, index := ask(t, control, "GET", "/", "")
+	status, page := ask(t, control, "GET", "/", "") // laid out for people
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(page)); err != nil {
+		t.Fatalf("%v: %s", err, page)
+	}
+	index := compact.String()
 	for _, want := range []string{`"service":"sentry"`, `"dsn":"` + f.DSN() + `"`, `"path":"/"`, `"path":"/events"`, `"method":"DELETE"`, `\"kind\":\"status\"`} {
 		if status != http.StatusOK || !strings.Contains(index, want) {
 			t.Errorf("%s is missing in %d %s", want, status, index)
@@ -164,7 +170,7 @@ func TestTheControlPlaneSaysWhatItCanDoAndRefusesWhatItCannot(t *testing.T) {
 		{"GET", "/events?wait=some", "", 400, "wait: want a number of events, got \\\"some\\\""},
 		{"GET", "/events?wait=-1", "", 400, "wait: want a number of events"},
 		{"POST", "/faults", "", 400, "the body is not as wanted: it is empty"},
-		{"POST", "/faults", "{}", 400, "cannot unmarshal object"},
+		{"POST", "/faults", "{}", 400, "the document: want an array, got object"},
 		{"POST", "/faults", "[]", 400, "the body has no fault: want an array of one at least"},
 		{"POST", "/faults", "null", 400, "the body has no fault"},
 		{"POST", "/faults", `[{"kind":"down"}] []`, 400, "the body goes on after its JSON document, at byte 19"},

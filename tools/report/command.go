@@ -95,8 +95,12 @@ func (q *request) judge(r *Report, stderr io.Writer) int {
 	code := exitRead
 	if float64(r.Unread) > q.bad/100*float64(r.Lines) {
 		first := r.Bad[0]
-		fmt.Fprintf(stderr, "roadworthy report: %d of %d lines were not understood, the first at %s:%d:%d: %s\n",
-			r.Unread, r.Lines, first.File, first.Line, first.Column, first.Reason)
+		hint := ""
+		if q.format == "" && r.Unread == r.Lines {
+			hint = "; if the log has another format than combined, common or vhost_combined, name it with -format"
+		}
+		fmt.Fprintf(stderr, "roadworthy report: %d of %d lines were not understood, the first at %s:%d:%d: %s%s\n",
+			r.Unread, r.Lines, first.File, first.Line, first.Column, first.Reason, hint)
 		code = exitDoubt
 	}
 	for _, f := range r.Files {

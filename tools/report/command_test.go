@@ -258,6 +258,14 @@ func TestLinesThatAreNotUnderstoodAreCountedAndTheFirstAreShown(t *testing.T) {
 	if code, _, errs := run(log, "-bad", "3", "-"); code != 0 || errs != "" {
 		t.Error(code, errs)
 	}
+	const hint = "name it with -format\n"
+	other := strings.Repeat(`192.0.2.7 - - [28/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 15 1042`+"\n", 3)
+	if code, _, errs := run(other, "-"); code != 1 || !strings.HasSuffix(errs, hint) {
+		t.Error(code, errs)
+	}
+	if code, _, errs := run(other, "-format", "combined", "-"); code != 1 || strings.Contains(errs, hint) {
+		t.Error(code, errs)
+	}
 	r := asJSON(t, strings.Repeat("y", 3<<20)+"\n"+sample(t, "combined", 200), "-")
 	if r.Unread != 1 || r.Hits != 200 || r.Bad[0].Reason != "longer than 1048576 bytes, which no line of a log is" || len(r.Bad[0].Text) > 300 {
 		t.Errorf("%d hits, %+v", r.Hits, r.Bad)

@@ -35,9 +35,15 @@ var commands = []command{
 // Run is the command with its arguments, without its name. It returns the exit code: 0 for yes, 1 for no,
 // 2 when it was asked wrongly or something could not be read, which stderr is told.
 func Run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
-		usage(stdout)
+	if len(args) > 0 && isHelp(args[0]) {
+		usage(stdout, commands)
 		return exitYes
+	}
+	if len(args) > 1 && isHelp(args[1]) {
+		if group := commandsOf(args[0]); len(group) > 0 {
+			usage(stdout, group)
+			return exitYes
+		}
 	}
 	for _, c := range commands {
 		if len(args) >= len(c.name) && slices.Equal(args[:len(c.name)], c.name) {
@@ -47,11 +53,23 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		fmt.Fprintf(stderr, "roadworthy: there is no command %q\n\n", strings.Join(args[:min(2, len(args))], " "))
 	}
-	usage(stderr)
+	usage(stderr, commands)
 	return exitWrong
 }
 
-func usage(w io.Writer) {
+func isHelp(arg string) bool { return slices.Contains([]string{"help", "-h", "-help", "--help"}, arg) }
+
+// commandsOf are the commands of two words that begin with that one.
+func commandsOf(word string) (group []command) {
+	for _, c := range commands {
+		if len(c.name) > 1 && c.name[0] == word {
+			group = append(group, c)
+		}
+	}
+	return group
+}
+
+func usage(w io.Writer, commands []command) {
 	fmt.Fprint(w, "usage: roadworthy COMMAND [ARGUMENT...]\n\nCommands (-h behind one tells more):\n")
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-15s %s\n", strings.Join(c.name, " "), c.doc)

@@ -135,7 +135,13 @@ func TestHelpIsNoMistake(t *testing.T) {
 			t.Errorf("%q: exit code %d, %q, %q", args, code, out, errs)
 		}
 	}
-	for _, args := range [][]string{nil, {"acl"}, {"acl", "show"}, {"explain"}} {
+	for _, help := range []string{"help", "-h", "--help"} {
+		code, out, errs := ask(t, "failures", help)
+		if code != 0 || !strings.Contains(out, "  failures check  ") || strings.Contains(out, "acl explain") || errs != "" {
+			t.Errorf("failures %s: exit code %d, %q, %q", help, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{nil, {"acl"}, {"acl", "show"}, {"explain"}, {"failure", "-h"}} {
 		code, out, errs := ask(t, args...)
 		if code != 2 || out != "" || !strings.Contains(errs, "acl explain ") || len(args) > 0 && !strings.HasPrefix(errs, `roadworthy: there is no command "`+strings.Join(args, " ")+`"`) {
 			t.Errorf("%q: exit code %d, %q, %q", args, code, out, errs)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,6 +64,9 @@ func Handler[F any](find func(*http.Request) (F, error), endpoints []Endpoint[F]
 			w.Header().Set("Content-Type", "application/json")
 			enc := json.NewEncoder(w)
 			enc.SetEscapeHTML(false)
+			if r.URL.Path == "/" { // what people read to learn the others
+				enc.SetIndent("", "  ")
+			}
 			_ = enc.Encode(answer) // a caller that left needs no answer
 		})
 	}
@@ -142,15 +148,51 @@ func (r *Request) Decode(into any) error {
 	dec := json.NewDecoder(strings.NewReader(string(r.Body)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		return fmt.Errorf("the body is not as wanted: %w", err)
+		return fmt.Errorf("the body is not as wanted: %w", inJSON(err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the body goes on after its JSON document, at byte %d", dec.InputOffset())
 	}
 	return nil
+}
+
+// inJSON says what is wrong with a document in words of JSON, as those who call from other languages than
+// Go know them.
+func inJSON(err error) error {
+	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("it is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends in the middle of its JSON document")
+	case !isType:
+		return errors.New(strings.TrimPrefix(err.Error(), "json: ")) // an unknown field, or no JSON
+	}
+	where := "the document"
+	if wrong.Field != "" {
+		where = strconv.Quote(wrong.Field)
+	}
+	return fmt.Errorf("%s: want %s, got %s", where, kindInJSON(wrong.Type), wrong.Value)
+}
+
+// kindInJSON is what a value of the type is in a JSON document.
+func kindInJSON(t reflect.Type) string {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "a string"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "a whole number"
 }
 
 // DecodeSome is Decode for a body that may be left out.

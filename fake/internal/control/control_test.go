@@ -18,6 +18,11 @@ type lamp struct{ lit bool }
 type wish struct {
 	Lit   bool             `json:"lit"`
 	After control.Duration `json:"after"`
+	Name  string           `json:"name,omitempty"`
+	Watts float64          `json:"watts,omitempty"`
+	Bulbs []struct {
+		Socket int `json:"socket"`
+	} `json:"bulbs,omitempty"`
 }
 
 const maxBody = 100
@@ -99,7 +104,16 @@ func TestWhatIsWrongIsAProblemThatSaysWhat(t *testing.T) {
 		"a body where none goes":  {"GET", "/lamp/", "{}", nil, 400, "GET /lamp/ takes no body"},
 		"a body that is too long": {"PUT", "/lamp", strings.Repeat(" ", maxBody+1), nil, 413, "the body is larger than 100 bytes"},
 		"no body":                 {"PUT", "/lamp", "", nil, 400, "the body is not as wanted: it is empty"},
-		"an unknown field":        {"PUT", "/lamp", `{"on":true}`, nil, 400, `the body is not as wanted: json: unknown field "on"`},
+		"an unknown field":        {"PUT", "/lamp", `{"on":true}`, nil, 400, `the body is not as wanted: unknown field "on"`},
+		"no JSON":                 {"PUT", "/lamp", `nope`, nil, 400, "the body is not as wanted: invalid character 'o' in literal null (expecting 'u')"},
+		"half a document":         {"PUT", "/lamp", `{"lit":`, nil, 400, "the body is not as wanted: it ends in the middle of its JSON document"},
+		"an array for an object":  {"PUT", "/lamp", `[]`, nil, 400, "the body is not as wanted: the document: want an object, got array"},
+		"text for true":           {"PUT", "/lamp", `{"lit":"yes"}`, nil, 400, `the body is not as wanted: "lit": want true or false, got string`},
+		"a number for text":       {"PUT", "/lamp", `{"name":7}`, nil, 400, `the body is not as wanted: "name": want a string, got number`},
+		"a bare number of time":   {"PUT", "/lamp", `{"after":150}`, nil, 400, `the body is not as wanted: "after": want a string, got number`},
+		"text for a number":       {"PUT", "/lamp", `{"watts":"60"}`, nil, 400, `the body is not as wanted: "watts": want a number, got string`},
+		"a part of a whole":       {"PUT", "/lamp", `{"bulbs":[{"socket":1.5}]}`, nil, 400, `the body is not as wanted: "bulbs.socket": want a whole number, got number 1.5`},
+		"one for an array":        {"PUT", "/lamp", `{"bulbs":true}`, nil, 400, `the body is not as wanted: "bulbs": want an array, got bool`},
 		"two documents":           {"PUT", "/lamp", `{"lit":true} {}`, nil, 400, "the body goes on after its JSON document, at byte 14"},
 		"a number for a duration": {"POST", "/toggle", `{"after":"soon"}`, nil, 400, `the body is not as wanted: want a duration such as "150ms" or "2s", got "soon"`},
 		"a body that breaks off":  {"PUT", "/lamp", "", func(r *http.Request) { r.Body = broken{} }, 400, "read the body: it broke off"},
