@@ -18,7 +18,8 @@
 // Appends to several streams, snapshots, checkpoints and leases are changes of the same file and go the
 // same way; each is one row with a checksum, or none.
 //
-// In memory the same code runs on one connection without that goroutine.
+// In memory the same code runs on one connection without that goroutine. There is room for 1 GiB; an append
+// that finds none is refused with [journal.ErrFull].
 //
 // # Two processes
 //

@@ -20,33 +20,6 @@ const (
 	checkpointWhen = 2000     // pages in the WAL
 )
 
-// openMemory makes an empty journal that lives as long as its one connection.
-func openMemory(r journal.Request) (journal.Journal, error) {
-	c, err := sqlite.OpenConn(":memory:", sqlite.OpenReadWrite, sqlite.OpenCreate)
-	if err != nil {
-		return nil, fmt.Errorf("open database in memory: %w", err)
-	}
-	s := &store{name: "mem:", closed: make(chan struct{})}
-	only := newConn(sqlitefile.Conn{Conn: c})
-	if only.salt, err = prepareMemory(c, r); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	s.memory = &committer{conn: only, clock: r.Clock, patience: sqlitefile.LockWait, onPeer: func() {}, maxKnown: maxKnown}
-	s.pool = newPool(1, only, nil, s.closed)
-	s.hub = newHub(0)
-	return s, nil
-}
-
-func prepareMemory(c *sqlite.Conn, r journal.Request) (salt, error) {
-	if err := sqlitefile.Exec(c, "BEGIN"); err != nil {
-		return "", err
-	}
-	if err := errors.Join(create(c, r.Rand), sqlitefile.Exec(c, "COMMIT")); err != nil {
-		return "", err
-	}
-	return readSalt(c)
-}
-
 func readSalt(c *sqlite.Conn) (salt, error) {
 	s, err := sqlitefile.Text(c, `SELECT value FROM meta WHERE name = 'salt'`)
 	if err != nil {

@@ -40,5 +40,9 @@ func create(c *sqlite.Conn, random io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return kind.Create(c, fmt.Sprintf(`INSERT INTO meta(name, value) VALUES('salt', '%s')`, salt))
+	return kind.Create(c, insertSalt(salt))
+}
+
+func insertSalt(s salt) string {
+	return fmt.Sprintf(`INSERT INTO meta(name, value) VALUES('salt', '%s')`, s)
 }
