@@ -266,7 +266,7 @@ func (c *conn) enter(p []byte) error {
 	}
 	if taken := c.taken; taken != nil {
 		c.taken = nil
-		if err := taken(); err != nil {
+		if c.closed || taken() != nil { // nobody here would serve what is closed
 			c.disowned, c.broken = true, errLeaves
 			return errLeaves
 		}
@@ -491,10 +491,10 @@ func (c *conn) Close() error {
 
 // gone takes c, which is closed, off the books.
 func (c *conn) gone() {
-	c.server.gate.forget(c)
-	if c.hijacked {
+	if c.hijacked { // first, or another one would be taken for it in between
 		c.server.hijacked.Add(-1)
 	}
+	c.server.gate.forget(c)
 	c.server.poke()
 }
 

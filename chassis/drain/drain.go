@@ -123,8 +123,7 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 			}
 			next.Reset(min(max(scanEvery, 4*time.Since(now)), scanSeldom))
 		}
-		if s.empty() {
-			s.ended.Store(true)
+		if s.gate.end(s.empty) {
 			_ = s.gate.Close() // the listener is closed already
 			return s.http.Close()
 		}
@@ -139,9 +138,14 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 	}
 }
 
-// empty says whether nothing is left to wait for.
-func (s *Server) empty() bool {
-	return s.gate.Conns() <= int(s.hijacked.Load()) && s.handlers.Load() == 0
+// empty says whether nothing is left to wait for when so many connections are open; the server has ended
+// then. A connection is hijacked by a handler, which is therefore looked for afterwards.
+func (s *Server) empty(open int) bool {
+	if open > int(s.hijacked.Load()) || s.handlers.Load() > 0 {
+		return false
+	}
+	s.ended.Store(true)
+	return true
 }
 
 // Close ends the server and all its connections at once, hijacked ones as well. Those with a
