@@ -109,19 +109,22 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 	defer s.order.Store(nil)
 	next := time.NewTimer(0)
 	defer next.Stop()
-	var open []*conn
+	var open, waiting []*conn // waiting for their turn to be given
 	for scan := false; ; {
+		now := time.Now()
 		if scan {
-			open = s.conns(open[:0])
-			now := time.Now()
+			open, waiting = s.conns(open[:0]), waiting[:0]
 			for _, c := range open {
 				if c.proto.Load() == http2 {
 					c.release(o, now)
-				} else {
-					c.wake(o, now)
+				} else if c.wake(o, now) {
+					waiting = append(waiting, c)
 				}
 			}
 			next.Reset(min(max(scanEvery, 4*time.Since(now)), scanSeldom))
+		}
+		for n := len(waiting); n > 0 && !waiting[n-1].wake(o, now); n-- {
+			waiting = waiting[:n-1]
 		}
 		if s.gate.end(s.empty) {
 			_ = s.gate.Close() // the listener is closed already
