@@ -266,7 +266,7 @@ func (c *conn) enter(p []byte) error {
 	}
 	if taken := c.taken; taken != nil {
 		c.taken = nil
-		if err := taken(); err != nil {
+		if c.closed || taken() != nil { // nobody here would serve what is closed
 			c.disowned, c.broken = true, errLeaves
 			return errLeaves
 		}
@@ -281,9 +281,11 @@ func (c *conn) enter(p []byte) error {
 		c.clean = false
 	}
 	if c.clean && !c.aside {
-		if o := c.server.order.Load(); o != nil && c.decide(o, time.Now()) {
-			c.broken = errLeaves
-			return errLeaves
+		if o := c.server.order.Load(); o != nil {
+			if leaves, _ := c.decide(o, time.Now()); leaves {
+				c.broken = errLeaves
+				return errLeaves
+			}
 		}
 	}
 	c.reading = true
@@ -367,8 +369,9 @@ func (c *conn) sniff(p []byte) bool {
 	return true
 }
 
-// decide says whether c, which is clean, leaves under o; c.fate is how. c.mu is held.
-func (c *conn) decide(o *order, now time.Time) bool {
+// decide says whether c, which is clean, leaves under o; c.fate is how. later says that it is to be given
+// when fewer are. c.mu is held.
+func (c *conn) decide(o *order, now time.Time) (leaves, later bool) {
 	since := o.since
 	if c.since.After(since) {
 		since = c.since
@@ -380,11 +383,11 @@ func (c *conn) decide(o *order, now time.Time) bool {
 	}
 	switch {
 	case c.hijacked || c.closed:
-		return false
+		return false, false
 	case possible && c.empty && !now.Before(c.retry):
 		if c.server.giving.Add(1) > giveAtOnce {
 			c.server.giving.Add(-1)
-			return false
+			return false, true
 		}
 		c.fate = give
 	case !possible && idle >= least:
@@ -392,20 +395,25 @@ func (c *conn) decide(o *order, now time.Time) bool {
 	case possible && (!c.empty || c.hopeless) && idle >= max(least, holdUp):
 		c.fate = retire
 	default:
-		return false
+		return false, false
 	}
 	c.order = o
-	return true
+	return true, false
 }
 
-// wake has c leave if it waits for a request and o wants it away.
-func (c *conn) wake(o *order, now time.Time) {
+// wake has c leave if it waits for a request and o wants it away. later is as with decide.
+func (c *conn) wake(o *order, now time.Time) (later bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reading && c.clean && !c.aside && !c.woken && c.decide(o, now) {
+	if !c.reading || !c.clean || c.aside || c.woken {
+		return false
+	}
+	leaves, later := c.decide(o, now)
+	if leaves {
 		c.woken = true
 		c.wire.reader.wake()
 	}
+	return later
 }
 
 // idle is told by net/http: an answer is done, or with HTTP/2 the last stream.
@@ -491,17 +499,20 @@ func (c *conn) Close() error {
 
 // gone takes c, which is closed, off the books.
 func (c *conn) gone() {
-	c.server.gate.forget(c)
-	if c.hijacked {
+	if c.hijacked { // first, or another one would be taken for it in between
 		c.server.hijacked.Add(-1)
 	}
+	c.server.gate.forget(c)
 	c.server.poke()
 }
 
 // giveAway hands c to the successor, and serves it on if that fails.
 func (c *conn) giveAway() error {
 	s := c.server
-	defer s.giving.Add(-1)
+	defer func() {
+		s.giving.Add(-1)
+		s.poke() // it is another one's turn
+	}()
 	_ = c.raw.SetDeadline(time.Time{})
 	if err := c.order.Give(c.raw.(syscall.Conn), c.note); err == nil {
 		s.given.Add(1)

@@ -109,22 +109,24 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 	defer s.order.Store(nil)
 	next := time.NewTimer(0)
 	defer next.Stop()
-	var open []*conn
+	var open, waiting []*conn // waiting for their turn to be given
 	for scan := false; ; {
+		now := time.Now()
 		if scan {
-			open = s.conns(open[:0])
-			now := time.Now()
+			open, waiting = s.conns(open[:0]), waiting[:0]
 			for _, c := range open {
 				if c.proto.Load() == http2 {
 					c.release(o, now)
-				} else {
-					c.wake(o, now)
+				} else if c.wake(o, now) {
+					waiting = append(waiting, c)
 				}
 			}
 			next.Reset(min(max(scanEvery, 4*time.Since(now)), scanSeldom))
 		}
-		if s.empty() {
-			s.ended.Store(true)
+		for n := len(waiting); n > 0 && !waiting[n-1].wake(o, now); n-- {
+			waiting = waiting[:n-1]
+		}
+		if s.gate.end(s.empty) {
 			_ = s.gate.Close() // the listener is closed already
 			return s.http.Close()
 		}
@@ -139,9 +141,14 @@ func (s *Server) Drain(ctx context.Context, how Leave) error {
 	}
 }
 
-// empty says whether nothing is left to wait for.
-func (s *Server) empty() bool {
-	return s.gate.Conns() <= int(s.hijacked.Load()) && s.handlers.Load() == 0
+// empty says whether nothing is left to wait for when so many connections are open; the server has ended
+// then. A connection is hijacked by a handler, which is therefore looked for afterwards.
+func (s *Server) empty(open int) bool {
+	if open > int(s.hijacked.Load()) || s.handlers.Load() > 0 {
+		return false
+	}
+	s.ended.Store(true)
+	return true
 }
 
 // Close ends the server and all its connections at once, hijacked ones as well. Those with a

@@ -117,3 +117,6 @@ func Waiting(s *Server) (n int) {
 	}
 	return n
 }
+
+// Handlers is how many handlers of s run.
+func Handlers(s *Server) int { return int(s.handlers.Load()) }

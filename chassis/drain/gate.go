@@ -169,7 +169,7 @@ func (g *Gate) lastCall() {
 		return
 	}
 	taken, empty := 0, 0
-	for end := time.Now().Add(queueWithin); taken < queueMost && (g.entry.MaxConns <= 0 || g.Conns() < g.entry.MaxConns); {
+	for end := time.Now().Add(queueWithin); taken < queueMost && g.lets(); {
 		if some, known := queued(g.l); known && !some || !known && empty == looks {
 			return
 		}
@@ -192,6 +192,14 @@ func (g *Gate) lastCall() {
 	}
 }
 
+// lets says whether a connection would be served that is accepted now. When the gate is closed, those that
+// wait are for who else has the socket.
+func (g *Gate) lets() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.isClosed && (g.entry.MaxConns <= 0 || len(g.open) < g.entry.MaxConns)
+}
+
 // await returns once there is room for another connection; false when none shall be accepted.
 func (g *Gate) await() bool {
 	g.mu.Lock()
@@ -199,7 +207,7 @@ func (g *Gate) await() bool {
 	for g.entry.MaxConns > 0 && len(g.open) >= g.entry.MaxConns && !g.isQuiet {
 		g.room.Wait()
 	}
-	return !g.isQuiet
+	return !g.isQuiet && !g.isClosed // which comes first when nothing was quiet before
 }
 
 func (g *Gate) ending() bool {
@@ -238,6 +246,10 @@ func (g *Gate) deliver(c net.Conn, adopted bool) error {
 	}
 	counted, given := g.wrap(c, adopted)
 	g.mu.Lock()
+	if g.isClosed {
+		g.mu.Unlock()
+		return net.ErrClosed
+	}
 	g.open[counted] = client
 	if client.IsValid() {
 		g.clients[client]++
@@ -330,13 +342,23 @@ func (g *Gate) quiesce() error {
 // nobody has taken yet. Those that were taken are their takers' business. The error is that of
 // closing the listener, for the first who closes it.
 func (g *Gate) Close() error {
+	g.end(func(int) bool { return true })
+	return g.quiesce()
+}
+
+// end has Accept return [net.ErrClosed] from now on if done says so, which is told how many connections
+// are open. One that is being adopted is either among them, or is not adopted any more.
+func (g *Gate) end(done func(open int) bool) bool {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !done(len(g.open)) {
+		return false
+	}
 	if !g.isClosed {
 		g.isClosed = true
 		close(g.closed)
 	}
-	g.mu.Unlock()
-	return g.quiesce()
+	return true
 }
 
 // Conns is how many connections are open.

@@ -346,3 +346,45 @@ func TestOtherErrorsOfAcceptingEndServing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// When a service is replaced, other processes have the socket as well.
+func TestAGateThatIsClosedLeavesTheQueueToWhoElseHasTheSocket(t *testing.T) {
+	clean(t)
+	l := listen(t)
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	g := drain.NewGate(l, drain.Entry{})
+	taken := make(chan net.Conn)
+	go func() {
+		c, _ := g.Accept()
+		taken <- c
+	}()
+	dial(t, l.Addr().String())
+	defer (<-taken).Close()
+	dial(t, l.Addr().String())
+	until(t, "the second is accepted", func() bool { return g.Conns() == 2 })
+	queued := []*client{dial(t, l.Addr().String()), dial(t, l.Addr().String()), dial(t, l.Addr().String())}
+	g.Close()
+	for range queued {
+		_ = other.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
+		c, err := other.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "x")
+		c.Close()
+	}
+	for _, c := range queued {
+		if b, err := io.ReadAll(c.r); string(b) != "x" || err != nil {
+			t.Errorf("read %q, %v", b, err)
+		}
+	}
+}

@@ -418,6 +418,30 @@ func TestConnectionsThatWaitForTheirTurnToBeGivenAreServed(t *testing.T) {
 	}
 }
 
+// A look at a hundred thousand connections takes long, and is for the next 256 of them.
+func TestConnectionsThatWaitForTheirTurnToBeGivenDoNotWaitForTheNextLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4 * drain.GiveAtOnce
+		s := virtual(t, &http.Server{Handler: named("s")}, drain.Options{})
+		for range n {
+			near, far := net.Pipe()
+			t.Cleanup(func() { near.Close() })
+			s.l.(*pipes).conns <- movable{far}
+		}
+		until(t, "they are read from", func() bool { return drain.Waiting(s.Server) == n })
+		begin := time.Now()
+		drained(t, draining(t, s, drain.Leave{Give: func(syscall.Conn, []byte) error { return nil }}))
+		if took := time.Since(begin); took >= drain.ScanEvery || s.Stats().Given != n {
+			t.Errorf("it took %v for %+v", took, s.Stats())
+		}
+	})
+}
+
+// movable is a connection within the process that says that it has a descriptor.
+type movable struct{ net.Conn }
+
+func (movable) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
 func TestWithoutASuccessorConnectionsAreClosedMinAfterTheirLastAnswer(t *testing.T) {
 	clean(t)
 	begun, release := make(chan bool), make(chan bool)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -470,5 +471,103 @@ func TestFourThousandIdleConnectionsMove(t *testing.T) {
 	for _, c := range clients {
 		c.send(t, get("/"))
 		c.want(t, "s / 0")
+	}
+}
+
+// A predecessor that still drains hands connections over while its successor ends.
+func TestAConnectionThatIsAdoptedWhileTheLastOnesLeaveIsServedOrNotTaken(t *testing.T) {
+	clean(t)
+	last := start(t, named("last"), drain.Options{})
+	pass := passTo(t, last)
+	l := listen(t)
+	defer l.Close()
+	taken := 0
+	for i := range 2000 {
+		c := dial(t, l.Addr().String())
+		theirs, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := drain.New(&http.Server{Handler: named("s")}, drain.Options{})
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(script()) }()
+		told := make(chan bool, 1)
+		adopting := make(chan error, 1)
+		go func() {
+			for range i % 50 {
+				runtime.Gosched()
+			}
+			adopting <- s.Adopt(theirs, nil, func() error { told <- true; return nil })
+		}()
+		if err := s.Drain(within(t, 40*time.Second), drain.Leave{Give: pass}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if err := <-adopting; err != nil {
+			theirs.Close()
+		}
+		if len(told) > 0 {
+			taken++
+			c.send(t, get("/"))
+			c.want(t, "last / 0")
+		}
+		c.Close()
+	}
+	t.Logf("%d were taken", taken)
+}
+
+func TestTheEndOfAHijackedConnectionIsNotTakenForThatOfAnother(t *testing.T) {
+	clean(t)
+	for range 30 { // it takes a moment that is met in every tenth
+		endsOfHijacked(t, 100)
+	}
+}
+
+// endsOfHijacked closes n hijacked connections during a drain while another one is open.
+func endsOfHijacked(t *testing.T, n int) {
+	t.Helper()
+	hijacked := make(chan net.Conn, n)
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/stay" {
+			io.WriteString(w, "stays")
+			return
+		}
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		hijacked <- c
+	}), drain.Options{})
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		c := dial(t, s.addr)
+		defer c.Close()
+		c.send(t, get("/"))
+		conns[i] = <-hijacked
+	}
+	idle := dial(t, s.addr)
+	defer idle.Close()
+	idle.send(t, get("/stay"))
+	idle.want(t, "stays")
+	until(t, "no handler runs", func() bool { return drain.Handlers(s.Server) == 0 })
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Drain(ctx, drain.Leave{Min: time.Hour}) }()
+	until(t, "it drains", func() bool { return s.Draining() || len(done) > 0 })
+	var closers sync.WaitGroup
+	for i := range 4 {
+		closers.Go(func() {
+			for _, c := range conns[i*n/4 : (i+1)*n/4] {
+				c.Close()
+			}
+		})
+	}
+	closers.Wait()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatalf("it has drained with a connection open: %v", err)
 	}
 }

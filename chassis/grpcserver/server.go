@@ -276,11 +276,13 @@ func (s *server) Serve(l net.Listener) error {
 }
 
 const (
-	// setups is how long connections that have just been accepted may still take to be set up when
-	// the server stops. GracefulStop closes some of those that it does not know, and waits for the
-	// others with its GOAWAY, as long as handshake_timeout. A client whose connection was never ready
-	// has sent no call, and looks for another server.
-	setups = 250 * time.Millisecond
+	// setups is how many looks, a millisecond apart, connections that have just been accepted may still
+	// take to be set up when the server stops. GracefulStop closes some of those that it does not know,
+	// and waits for the others with its GOAWAY, as long as handshake_timeout. A call that its client
+	// keeps until the connection is ready fails with it. So looks are counted rather than the clock
+	// read: where a busy machine does not get to set a connection up, looks are late as well, and who
+	// is not ready after all of them has sent nothing.
+	setups = 250
 	// goAway is how long GOAWAY may be on its way before handlers of streams are told to end.
 	goAway = 50 * time.Millisecond
 )
@@ -308,11 +310,9 @@ func (s *server) HeadsUp(ctx context.Context) {
 
 // settle waits until the server knows all connections that were accepted.
 func (s *server) settle(ctx context.Context, gate *drain.Gate) {
-	ctx, cancel := context.WithTimeout(ctx, setups)
-	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for gate.Fresh() > 0 {
+	for looks := 0; looks < setups && gate.Fresh() > 0; looks++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

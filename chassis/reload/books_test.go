@@ -20,7 +20,9 @@ func TestWhatEndedWorkersCountedIsKnownWhateverTheOrderInWhichTheyEnd(t *testing
 		l, err := newLink(number, false, dir, up)
 		must(t, err)
 		t.Cleanup(l.Close)
+		l.mu.Lock() // it listens already
 		l.counter.Carry, l.phase = merge, phase
+		l.mu.Unlock()
 		w := &worker{number: number, pid: 1}
 		w.enter(phase)
 		s.attach(w, down)

@@ -94,14 +94,21 @@ func (h *heir) resolve(id uint64, err error) {
 	}
 }
 
-// bequeath makes who is at the other end of f the successor; nil when there is none.
+// askAgain is how long after a channel to the successor was lost on the way another one is asked for: a
+// worker that has as many descriptors as it may has fewer once it has begun to drain.
+const askAgain = 250 * time.Millisecond
+
+// bequeath makes who is at the other end of f the successor. nil is a descriptor that did not arrive, or
+// that the supervisor had none to send.
 func (l *Link) bequeath(f *os.File) {
-	if f == nil {
-		return
+	var link *channel
+	err := errTruncated
+	if f != nil {
+		link, err = openChannel(f)
 	}
-	link, err := openChannel(f)
 	if err != nil {
-		return // its connections linger, as those do that cannot be handed over
+		time.AfterFunc(askAgain, func() { _ = l.tell(message{Kind: kindHeir}) })
+		return
 	}
 	h := &heir{link: link, pending: map[uint64]chan<- error{}}
 	l.mu.Lock()
@@ -177,12 +184,24 @@ func (in *inheritance) say(k kind, id uint64) error {
 	if in.over {
 		return net.ErrClosed
 	}
-	return in.link.send(message{Kind: k, ID: id})
+	// Connections wait for this, and whoever looks at them: a predecessor that stands still is not to
+	// hold them up.
+	_ = in.link.conn.SetWriteDeadline(time.Now().Add(patience))
+	err := in.link.send(message{Kind: k, ID: id})
+	if err != nil {
+		in.close() // a part of it may be out, behind which nothing can be said
+	}
+	return err
 }
 
 func (in *inheritance) end() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.close()
+}
+
+// close ends the channel. in.mu is held.
+func (in *inheritance) close() {
 	in.over = true
 	in.link.close()
 }

@@ -260,7 +260,9 @@ func (l *Link) received(m message, files []*os.File) {
 		}
 		return
 	case kindDrain, kindHeir:
-		l.bequeath(first(files))
+		if f := first(files); f != nil || !m.Stop {
+			l.bequeath(f)
+		}
 		if m.Kind == kindDrain {
 			l.order(Order{Stop: m.Stop})
 		}

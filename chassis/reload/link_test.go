@@ -611,3 +611,97 @@ func TestTheServiceManagerKeepsWhatIsUsed(t *testing.T) {
 	}
 	must(t, made.close(true))
 }
+
+// Who gave a connection away, and is told that it was not sent, serves it beside the successor that has it.
+func TestWhatIsOutBeforeAChannelEndsWasSent(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	must(t, err)
+	defer null.Close()
+	for range 200 {
+		a, b := channels(t)
+		arrived := make(chan int)
+		go func() {
+			for n := 0; ; n++ {
+				_, files, err := b.receive()
+				closeFiles(files)
+				if err != nil {
+					arrived <- n
+					return
+				}
+				if n == 3 { // somebody else runs out of patience
+					go func() { _ = a.conn.CloseWrite() }()
+				}
+			}
+		}()
+		sent := 0
+		for a.send(message{Kind: kindConn}, fdOf(null)) == nil {
+			sent++
+		}
+		if n := <-arrived; n != sent {
+			t.Fatalf("%d messages arrived, %d were sent", n, sent)
+		}
+		a.close()
+		b.close()
+	}
+}
+
+func TestAPredecessorThatStandsStillDoesNotHoldUpItsConnections(t *testing.T) {
+	to, down := linked(t, "")
+	said := make(chan error, 1)
+	go func() {
+		_ = to.Hello("", Limits{}, Counter{}, func(name string, _ net.Conn, _ []byte, taken func() error) error {
+			if name != "http" {
+				return errors.New("not here")
+			}
+			err := taken()
+			said <- err
+			return err
+		})
+	}()
+	hear(t, down, kindHello)
+	near, far, err := socketPair()
+	must(t, err)
+	must(t, down.send(message{Kind: kindAdopt}, fdOf(far)))
+	must(t, far.Close())
+	predecessor, err := openChannel(near)
+	must(t, err)
+	defer predecessor.close()
+	_, server := tcpPair(t)
+	f, err := server.File()
+	must(t, err)
+	defer f.Close()
+	for range 2000 { // more than a socket holds answers for
+		if predecessor.send(message{Kind: kindConn, Name: "other"}, fdOf(f)) != nil {
+			t.Fatal("its successor takes nothing")
+		}
+	}
+	_ = predecessor.send(message{Kind: kindConn, Name: "http"}, fdOf(f))
+	if err := <-said; err == nil {
+		t.Error("it was told something")
+	}
+}
+
+func TestASuccessorThatWasLostOnTheWayIsAskedForAgain(t *testing.T) {
+	from, down := linked(t, "")
+	must(t, down.send(message{Kind: kindDrain})) // without its channel
+	<-from.Orders()
+	_, server := tcpPair(t)
+	if err := from.Give("http", server, nil); !errors.Is(err, errNoHeir) {
+		t.Errorf("error %v", err)
+	}
+	hear(t, down, kindHeir)
+	a, b := channels(t)
+	raw, err := a.conn.File()
+	must(t, err)
+	defer raw.Close()
+	must(t, down.send(message{Kind: kindHeir}, fdOf(raw)))
+	go func() {
+		m, files, _ := b.receive()
+		closeFiles(files)
+		_ = b.send(message{Kind: kindTaken, ID: m.ID})
+	}()
+	for err = errNoHeir; errors.Is(err, errNoHeir); err = from.Give("http", server, nil) {
+		time.Sleep(time.Millisecond) // between two looks
+	}
+	must(t, err)
+}

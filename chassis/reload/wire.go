@@ -86,7 +86,10 @@ func (c *channel) send(m message, files ...int) error {
 		if err != nil {
 			return fmt.Errorf("message %s: %w", m.Kind, err)
 		}
-		b = b[n:]
+		// What is out is out: to write nothing more can fail as well, when the channel is closed in this moment.
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
 	}
 	if _, err := c.conn.Write(b); err != nil {
 		return fmt.Errorf("message %s: %w", m.Kind, err)
