@@ -11,7 +11,8 @@ import (
 // zero Lease when there was none, and the time by the journal's clock. It may be called again when the
 // engine tries again. An error of next is the answer: it is returned, wrapped or not, and nothing is
 // stored. When next returns what it got, nothing need be stored. what says what is being done, for errors,
-// such as `renew lease "mailer"`.
+// such as `renew lease "mailer"`. An engine that gives up on ctx, with ErrUnknownOutcome, may still call next
+// afterwards.
 //
 // Of a grant every field is stored, Expires to the nanosecond. The last one of a name is never removed,
 // because the next fence is above its own.
@@ -58,11 +59,13 @@ func (l leases) Release(ctx context.Context, held Lease) error {
 }
 
 // change does to a lease what verb says, and returns it as it is then.
-func (l leases) change(ctx context.Context, verb string, of Lease, next func(last Lease, now time.Time) (Lease, error)) (became Lease, err error) {
+func (l leases) change(ctx context.Context, verb string, of Lease, next func(last Lease, now time.Time) (Lease, error)) (Lease, error) {
 	if err := ValidateLease(of.Name, of.Holder, of.TTL); err != nil {
 		return Lease{}, err
 	}
-	err = l.update(ctx, fmt.Sprintf("%s lease %q", verb, of.Name), of.Name, func(last Lease, now time.Time) (_ Lease, err error) {
+	// No named result: after an error the engine may still be at it, and a return would write what it writes.
+	var became Lease
+	err := l.update(ctx, fmt.Sprintf("%s lease %q", verb, of.Name), of.Name, func(last Lease, now time.Time) (_ Lease, err error) {
 		became, err = next(last, now)
 		return became, err
 	})

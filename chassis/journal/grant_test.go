@@ -132,3 +132,21 @@ func TestWhatAnEngineCannotDoToALeaseIsTheAnswer(t *testing.T) {
 		t.Errorf("releasing a lease without a holder: %v, doing %q; want ErrInvalid before the engine is asked", err, s.what)
 	}
 }
+
+func TestALeaseMayBeReckonedAfterItsCallerHasGivenUp(t *testing.T) {
+	reckoned := make(chan error)
+	late := func(_ context.Context, _, _ string, next func(journal.Lease, time.Time) (journal.Lease, error)) error {
+		go func() {
+			_, err := next(journal.Lease{}, time.Unix(10, 0)) // at any time from now on: the race detector sees it
+			reckoned <- err
+		}()
+		return journal.ErrUnknownOutcome
+	}
+	got, err := journal.LeasesOn(late).Acquire(t.Context(), "mailer", "ann", time.Minute)
+	if got != (journal.Lease{}) || !errors.Is(err, journal.ErrUnknownOutcome) {
+		t.Errorf("%+v, %v; want nothing and ErrUnknownOutcome", got, err)
+	}
+	if err := <-reckoned; err != nil {
+		t.Error(err)
+	}
+}

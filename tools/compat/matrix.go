@@ -169,7 +169,9 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	text := string(t.text)
 	if t.cut {
-		_, text, _ = strings.Cut(text, "\n")
+		if _, whole, found := strings.Cut(text, "\n"); found {
+			text = whole // else it is all one line
+		}
 	}
 	return strings.TrimSpace(text)
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/seed-754044b3/roadworthy/tools/compat"
@@ -178,6 +181,45 @@ func TestAnInterruptEndsTheSuitesAndLeavesNoWorktree(t *testing.T) {
 	}
 	if n := r.worktrees(); n != 1 {
 		t.Errorf("%d worktrees are left, want the repository alone", n)
+	}
+}
+
+func TestAnInterruptWhileAReleaseIsCheckedOutLeavesNoWorktree(t *testing.T) {
+	r, release := released(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// The hook runs when git has made the worktree, and goes on until git is gone, which it outlives.
+	begun := filepath.Join(t.TempDir(), "begun")
+	hook := "#!/bin/sh\nexec >/dev/null 2>&1\nparent=$PPID\n: >" + begun + "\nwhile kill -0 $parent; do sleep 0.01; done\n"
+	r.write(".git/hooks/post-checkout", hook)
+	if err := syscall.Mkfifo(begun, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if _, err := os.ReadFile(begun); err == nil { // which waits for the hook
+			cancel()
+		}
+	}()
+	t.Cleanup(func() {
+		if f, err := os.OpenFile(begun, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+			f.Close() // the hook was not run, and the goroutine waits yet
+		}
+	})
+	err := compat.Matrix(ctx, r.root, []compat.Release{release}, compat.Options{}, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), "check out v0.1.0") {
+		t.Errorf("the error is %v, want one of checking out", err)
+	}
+	if n := r.worktrees(); n != 1 {
+		t.Errorf("%d worktrees are left, want the repository alone", n)
+	}
+}
+
+func TestOfALongLineTheEndIsTold(t *testing.T) {
+	r, release := released(t)
+	r.write(compat.Suites, "#!/bin/sh\nhead -c 40000 /dev/zero | tr '\\0' x\nexit 7\n")
+	err := compat.Matrix(t.Context(), r.root, []compat.Release{release}, compat.Options{}, &bytes.Buffer{})
+	if err == nil || !strings.HasSuffix(err.Error(), strings.Repeat("x", 1000)) {
+		t.Errorf("the error is %.300v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 )
 
 // What Scenarios runs.
@@ -34,8 +35,17 @@ func Scenarios(ctx context.Context, root string, r Release, o Options, out io.Wr
 		if err := m.build(ctx, tree, r.Version, program, ProductionPackage); err != nil {
 			return err
 		}
+		said := &tail{}
+		m.Log = said
+		if o.Log != nil {
+			m.Log = io.MultiWriter(said, o.Log)
+		}
 		if err := m.run(ctx, root, "go", "test", "-count=1", "-run", twoBuilds, ScenariosPackage, "-other", program); err != nil {
 			return fmt.Errorf("scenarios of this tree do not come out the same on %s: %w", r.Version, err)
+		}
+		// A test that is not there is a success to go test.
+		if text := said.String(); strings.Contains(text, "[no tests to run]") || strings.Contains(text, "[no test files]") {
+			return fmt.Errorf("nothing was compared with %s: %s of this tree has no test whose name ends in %s", r.Version, ScenariosPackage, strings.TrimSuffix(twoBuilds, "$"))
 		}
 		fmt.Fprintf(out, "every scenario of this tree comes out the same on %s\n", r.Version)
 		return nil

@@ -63,3 +63,17 @@ func TestScenariosAreNotComparedWithAProgramThatIsNotThere(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+func TestThatNoTestComparesTheBuildsIsNoSuccess(t *testing.T) {
+	r := newRepository(t, map[string]string{"go.mod": "module example.com/m\n\ngo 1.26.0\n", gamed: speaks("v1")})
+	release := compat.Release{Version: "v0.1.0", Commit: r.git("rev-parse", "HEAD")}
+	r.write("examples/game/scenarios/scenarios_test.go", strings.Replace(compares("v1"), "OnTwoBuilds", "OnTwoPrograms", 1))
+	var out, log bytes.Buffer
+	err := compat.Scenarios(t.Context(), r.root, release, compat.Options{Log: &log}, &out)
+	if err == nil || !strings.Contains(err.Error(), "nothing was compared with v0.1.0: ./examples/game/scenarios of this tree has no test whose name ends in OnTwoBuilds") || out.Len() > 0 {
+		t.Errorf("it says %q, and the error is %v", out.String(), err)
+	}
+	if !strings.Contains(log.String(), "no tests to run") {
+		t.Errorf("the log is %q, want what go test prints", log.String())
+	}
+}

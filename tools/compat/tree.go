@@ -44,6 +44,10 @@ func checkout(ctx context.Context, root string, r Release, dir string) (remove f
 		return nil, err
 	}
 	if _, err := git(ctx, root, "worktree", "add", "--quiet", "--detach", dir, full); err != nil {
+		// git that is killed does not tidy up. What it has begun is locked, which takes a second --force, and git
+		// refuses a folder that is half a worktree, but not one that is gone. Where it began nothing this fails.
+		_ = os.RemoveAll(dir)
+		_, _ = git(context.WithoutCancel(ctx), root, "worktree", "remove", "--force", "--force", dir)
 		return nil, fmt.Errorf("check out %s: %w", r.Version, err)
 	}
 	return func() error {

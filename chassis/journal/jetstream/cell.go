@@ -96,8 +96,8 @@ func (s *store) update(ctx context.Context, what, subject string, next func(last
 		if err != nil {
 			return c.failed(err)
 		}
-		if last.seq != 0 && bytes.Equal(body, last.body) {
-			return nil
+		if (body == nil) == (last.body == nil) && bytes.Equal(body, last.body) {
+			return nil // nor is an empty body stored where there is none, which no lease could be read from
 		}
 		stored, err := c.put(subject, last.seq, body)
 		if err != nil {

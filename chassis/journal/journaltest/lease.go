@@ -119,6 +119,7 @@ func checkLease(p *probe) {
 	p.acquire("mailer", "ann", bob.Fence)
 	p.wantLost(journal.Lease{Name: "nobody's", Holder: "ann", Fence: 1, TTL: ttl})
 	p.release(journal.Lease{Name: "nobody's", Holder: "ann", Fence: 1, TTL: ttl})
+	p.wantHeld(p.acquire("nobody's", "bob", 0)) // what was released was never there
 
 	for name, c := range map[string]struct {
 		lease, holder string

@@ -245,3 +245,12 @@ func TestAJournalOfAnEarlierReleaseIsTakenOver(t *testing.T) {
 		t.Errorf("%d events, want 3", n)
 	}
 }
+
+func TestAFileOfAnEarlierBuildIsRefusedAsThatAndNotAsDamaged(t *testing.T) {
+	path := filled(t, 9)
+	tamper(t, path, "UPDATE events SET record = CAST(x'01' || substr(record, 2) AS BLOB)")
+	err := tryOpen(t, "file:"+path)
+	if !errors.Is(err, journal.ErrInvalid) || errors.Is(err, journal.ErrCorrupt) || !strings.Contains(err.Error(), path+": ") || !strings.Contains(err.Error(), "position 1 has a record of format 1, which builds before the first release wrote") {
+		t.Errorf("%v, want ErrInvalid with the file, the format and who wrote it", err)
+	}
+}

@@ -32,6 +32,7 @@ type record struct {
 }
 
 const (
+	formerFormat = 1
 	recordFormat = 2
 	recordHeader = 39
 )
@@ -77,6 +78,9 @@ func appendRecord(b []byte, pos journal.Position, stream int64, prev journal.Pos
 // decodeRecord takes apart a blob, which should be that of the event at pos or a later one. It never returns
 // what was not written.
 func decodeRecord(pos journal.Position, b []byte) (r record, err error) {
+	if len(b) > 0 && b[0] == formerFormat { // two bits from recordFormat, so hardly damage
+		return r, fmt.Errorf("%w: the event at position %d has a record of format %d, which builds before the first release wrote and this one cannot read; go on with that build, or name a file that does not exist yet", journal.ErrInvalid, pos, formerFormat)
+	}
 	if len(b) < recordHeader || b[0] != recordFormat {
 		return r, fmt.Errorf("%w: the event at position %d has no record of format %d", journal.ErrCorrupt, pos, recordFormat)
 	}

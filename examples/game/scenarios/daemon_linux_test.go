@@ -140,6 +140,9 @@ func name(b build) string {
 // daemon is a process under way.
 type daemon struct{ grpc string }
 
+// startPatience only ends what hangs, such as a program of another release that says in other words that it is ready.
+const startPatience = 3 * time.Minute
+
 // launch starts the daemon and returns when it is ready.
 func launch(t testing.TB, b build, dir, url string, l arena.Limits) *daemon {
 	t.Helper()
@@ -200,6 +203,9 @@ func launch(t testing.TB, b build, dir, url string, l arena.Limits) *daemon {
 		return &daemon{grpc: addr}
 	case <-ended:
 		t.Fatal("the daemon did not become ready")
+		return nil
+	case <-time.After(startPatience):
+		t.Fatalf("%s has not become ready in %v", path, startPatience)
 		return nil
 	}
 }

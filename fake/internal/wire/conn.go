@@ -149,11 +149,15 @@ func (c *Conn) strikeNow() {
 	}
 }
 
-// due is the first trouble that strikes now.
+// due is the first trouble that strikes now. What waits for no write comes first, so that it does not stand
+// behind what does.
 func (c *Conn) due() *armed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.troubles, func(a *armed) bool { return a.Now })
+	i := slices.IndexFunc(c.troubles, func(a *armed) bool { return a.Now && (a.Kind == Reset || a.Kind == Close) })
+	if i < 0 {
+		i = slices.IndexFunc(c.troubles, func(a *armed) bool { return a.Now })
+	}
 	if i < 0 {
 		return nil
 	}
@@ -335,6 +339,9 @@ func (c *Conn) hit(t *armed, rest []byte) (n int, err error) {
 	case Slow:
 		if before := c.slow.Swap(t.Trouble); before != nil {
 			before.over(true)
+		}
+		if isClosed(c.closed) && c.slow.CompareAndSwap(t.Trouble, nil) {
+			t.over(false) // Close came between, and has not seen it
 		}
 		return 0, nil
 	case Cut:

@@ -244,6 +244,22 @@ func TestSilenceKeepsWhatIsWrittenUntilItEnds(t *testing.T) {
 	}
 }
 
+func TestSlownessIsOverAlsoWhenTheConnectionIsClosedAsItBegins(t *testing.T) {
+	p := connect(t)
+	var over []bool
+	p.Arm(wire.Trouble{Kind: wire.Slow, Rate: 1, Over: func(d bool) { over = append(over, d) }, Struck: func() {
+		closed := make(chan struct{})
+		go func() { p.Close(); close(closed) }()
+		<-closed
+	}})
+	if err := <-p.write("the answer"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the write ends with %v, want %v", err, net.ErrClosed)
+	}
+	if len(over) != 1 || over[0] {
+		t.Errorf("it is over %v, want once and undelivered", over)
+	}
+}
+
 func TestASilentWriteEndsWithItsConnectionOrItsDeadline(t *testing.T) {
 	for name, c := range map[string]struct {
 		end func(*pair)
@@ -254,6 +270,10 @@ func TestASilentWriteEndsWithItsConnectionOrItsDeadline(t *testing.T) {
 		"its deadline is moved":    {func(p *pair) { p.SetWriteDeadline(time.Now().Add(time.Hour)); p.SetDeadline(time.Now()) }, os.ErrDeadlineExceeded},
 		"it is reset":              {func(p *pair) { p.Arm(wire.Trouble{Kind: wire.Reset, Now: true}) }, net.ErrClosed},
 		"it is ended":              {func(p *pair) { p.Arm(wire.Trouble{Kind: wire.Close, Now: true}) }, nil},
+		"it is reset while a GOAWAY waits for the write": {func(p *pair) {
+			p.Arm(wire.Trouble{Kind: wire.GoAway, Now: true})
+			p.Arm(wire.Trouble{Kind: wire.Reset, Now: true})
+		}, net.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t)

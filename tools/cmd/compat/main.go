@@ -6,10 +6,11 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // CI ends what it cancels by SIGTERM
 	code := run(ctx, ".", os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
