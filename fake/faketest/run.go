@@ -32,6 +32,7 @@ var promises = []struct {
 	{"it is ready at once", readyAtOnce},
 	{"its addresses answer", addressesAnswer},
 	{"every declared failure code can be injected", everyCode},
+	{"every kind of rule strikes", everyRule},
 	{"calls are recorded and latency is real", recorded},
 	{"a reset leaves nothing but the addresses", resetComplete},
 	{"fakes do not disturb each other", isolated},
