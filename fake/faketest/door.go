@@ -28,10 +28,11 @@ type door struct {
 	secure   bool
 	routes   []string // patterns, or gRPC's full methods
 	route    string   // the first of them
-	// ending is a route whose handler has been seen to end soon when it is called with nothing, and a
-	// success, if there is one. It is empty if there is none; a stream is none. Only lookAround sets it.
-	ending string
-	size   int // of the body, or messages, that it answered
+
+	// What lookAround has found. The zero values are that there are none.
+	quick  []string // routes whose handlers end soon when they are called with nothing
+	ending string   // one of them, which succeeds if there is one that does
+	size   int      // of the body, or messages, that it answered
 }
 
 func (d *door) String() string { return fmt.Sprintf("listener %q over %s", d.listener, d.protocol) }

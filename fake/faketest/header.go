@@ -13,8 +13,7 @@ import (
 // It asks for what takes time once.
 func canAsk(r fake.Rule) bool {
 	slow := r.Action == fake.Slow || r.Latency > 0
-	return r.Phase == fake.Before && !waits(r.Action) && r.Spread == fake.Spread{} ||
-		(r.Phase == fake.AfterCommit || r.Phase == fake.DuringResponse) && !waits(r.Action) && r.Spread == fake.Spread{} && !slow
+	return r.Phase != fake.Connect && !waits(r.Action) && r.Spread == fake.Spread{} && (r.Phase == fake.Before || !slow)
 }
 
 // headerOf is a rule as a call asks for it; see fake.ParseFault.
@@ -62,7 +61,7 @@ func (d *door) refusesHeaders(ctx context.Context, f *fake.Fake) error {
 			if header != nil {
 				want = 404
 			}
-			if err := wants(c.knock(ctx, d.route, header), want); err != nil {
+			if err := c.knock(ctx, d.route, header).injected(want); err != nil {
 				return fmt.Errorf("%v: %w", header, err)
 			}
 		}

@@ -14,26 +14,26 @@ const (
 	maxProbed = 40
 	// probeLimit is how long such a handler may take. One that takes longer, as on a slow machine, is not used;
 	// that it is slow is no mistake.
-	probeLimit = 2 * time.Second
+	probeLimit = 3 * time.Second
 )
 
 // lookAround finds for each door a route whose handler ends when it is called with nothing, and succeeds if
 // there is such a route: faults that strike after the handler has run, or while it answers, need one. Streams
-// do not end and are not run. What is asked of HTTP changes nothing, as long as there is such a route.
-func lookAround(ctx context.Context, f *fake.Fake) ([]*door, error) {
+// do not end and are not run. It looks until it has found one, first where calls change nothing, or at all.
+func lookAround(ctx context.Context, f *fake.Fake, all bool) ([]*door, error) {
 	doors, err := doorsOf(f)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range doors {
-		if err := d.visit(func(c *client) error { return c.lookAround(ctx, f) }); err != nil {
+		if err := d.visit(func(c *client) error { return c.lookAround(ctx, f, all) }); err != nil {
 			return nil, fmt.Errorf("%v: %w", d, err)
 		}
 	}
 	return doors, nil
 }
 
-func (c *client) lookAround(ctx context.Context, f *fake.Fake) error {
+func (c *client) lookAround(ctx context.Context, f *fake.Fake, all bool) error {
 	d := c.door
 	var safe, other []string
 	for _, route := range d.routes {
@@ -44,15 +44,20 @@ func (c *client) lookAround(ctx context.Context, f *fake.Fake) error {
 		}
 	}
 	routes := append(safe, other...)
+	succeeds := false
 	for _, route := range routes[:min(len(routes), maxProbed)] {
 		call, seen, err := c.probe(ctx, f, route)
 		if err != nil {
 			return fmt.Errorf("%s: %w", route, err)
 		}
-		if call == nil || call.Sent != fake.SentAnswer || d.ending != "" && !call.Committed {
+		if call == nil || call.Sent != fake.SentAnswer {
 			continue
 		}
-		if d.ending, d.size = route, seen.size; call.Committed {
+		d.quick = append(d.quick, route)
+		if d.ending == "" || call.Committed && !succeeds {
+			d.ending, d.size, succeeds = route, seen.size, call.Committed
+		}
+		if succeeds && !all {
 			return nil
 		}
 	}

@@ -3,6 +3,7 @@ package faketest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
@@ -34,4 +35,103 @@ func recorded(ctx context.Context, start starter) error {
 			return nil
 		})
 	})
+}
+
+// recordedOnce checks that each call is recorded once, as what it was and with what became of it, whether its
+// handler ran or not, and that one which repeats a call whose answer was lost is known as its duplicate.
+func recordedOnce(ctx context.Context, start starter) error {
+	return with(start, func(f *fake.Fake) error {
+		doors, err := lookAround(ctx, f, false)
+		if err != nil {
+			return err
+		}
+		for _, d := range doors {
+			err := d.visit(func(c *client) error {
+				if err := c.recordsRefused(ctx, f); err != nil || d.ending == "" {
+					return err
+				}
+				return c.recordsRun(ctx, f)
+			})
+			if err != nil {
+				return fmt.Errorf("%v: %w", d, err)
+			}
+		}
+		return nil
+	})
+}
+
+// recordsRefused calls every route, with a fault that answers in the handler's place.
+func (c *client) recordsRefused(ctx context.Context, f *fake.Fake) error {
+	d := c.door
+	defer f.Clear()
+	f.Fail(fake.HTTPStatus(behind), d.match(""))
+	for _, route := range d.routes[:min(len(d.routes), maxProbed)] {
+		if d.shadowed(route) {
+			continue
+		}
+		call, err := c.record(ctx, f, route)
+		if err != nil {
+			return err
+		}
+		if call.Ran || call.Committed || call.Sent != fake.SentFailure || !call.Injected || call.Status != behind || call.Fault == "" {
+			return fmt.Errorf("%s: a call that a fault answered with %d is recorded as %+v", route, behind, call)
+		}
+	}
+	return nil
+}
+
+// shadowed reports whether calls of a route that names no method are another one's, which does.
+func (d *door) shadowed(route string) bool {
+	method, path := splitPattern(route)
+	return method == "" && d.protocol != grpc2 && slices.Contains(d.routes, "GET "+path)
+}
+
+// record calls a route once and returns what was recorded of it.
+func (c *client) record(ctx context.Context, f *fake.Fake, route string) (*fake.Call, error) {
+	last := lastCall(f)
+	seen := c.knock(ctx, route, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call, err := onlyCall(ctx, f, last)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; the client saw %v", route, err, seen)
+	}
+	if call.Seq != last+1 || call.Listener != c.door.listener || call.Route != route || call.Method != c.door.method(route) || call.Time.IsZero() {
+		return nil, fmt.Errorf("call %d, %s of listener %q, is recorded as %+v", last+1, route, c.door.listener, call)
+	}
+	if call.Failure != 0 && !call.Injected && call.Failure != seen.failure.code {
+		return nil, fmt.Errorf("%s: the client saw %v, and it is recorded as %+v", route, seen, call)
+	}
+	return call, nil
+}
+
+// recordsRun has a handler run, twice more if it succeeds: the first time its answer is lost.
+func (c *client) recordsRun(ctx context.Context, f *fake.Fake) error {
+	route := c.door.ending
+	call, err := c.record(ctx, f, route)
+	if err != nil {
+		return err
+	}
+	if !call.Ran || call.Sent != fake.SentAnswer || call.Committed != (call.Failure == 0) || call.Fault != "" || call.Injected || call.Duplicate != 0 {
+		return fmt.Errorf("%s: a call that its handler answered is recorded as %+v", route, call)
+	}
+	f.Inject(fake.Rule{Phase: fake.AfterCommit, Failure: fake.HTTPStatus(behind)}, c.door.match(route))
+	lost, err := c.record(ctx, f, route)
+	f.Clear()
+	if err != nil {
+		return err
+	}
+	again, err := c.record(ctx, f, route)
+	if err != nil {
+		return err
+	}
+	want := uint64(0)
+	if lost.Committed {
+		want = lost.Seq
+	}
+	if again.Duplicate != want {
+		return fmt.Errorf("%s: a call that repeats %+v is recorded as %+v, want it to be a duplicate of %d", route, lost, again, want)
+	}
+	return nil
 }

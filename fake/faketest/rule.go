@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-754044b3/roadworthy/chassis/failure"
 	"github.com/seed-754044b3/roadworthy/fake"
 )
 
@@ -28,7 +27,7 @@ const behind = 503
 // once by the header of the call; and it has rules refused that make no sense.
 func everyRule(ctx context.Context, start starter) error {
 	return with(start, func(f *fake.Fake) error {
-		doors, err := lookAround(ctx, f)
+		doors, err := lookAround(ctx, f, false)
 		if err != nil {
 			return err
 		}
@@ -246,12 +245,12 @@ func (t *trial) sees(f *fake.Fake, seen sight) error {
 	}
 	switch {
 	case r.Failure == fake.HTTPStatus(404):
-		return wants(seen, 404)
+		return seen.injected(404)
 	case r.Failure != fake.Failure{}:
 		declared := f.Description().Failures
 		return seen.isCode(declared[len(declared)-1])
 	case !runs(*r):
-		return wants(seen, behind)
+		return seen.injected(behind)
 	}
 	return nil
 }
@@ -268,23 +267,6 @@ func (t *trial) least(seen sight) time.Duration {
 	}
 	bytes -= max(1, t.rule.Rate/50)
 	return time.Duration(bytes) * time.Second / time.Duration(t.rule.Rate)
-}
-
-// wants checks that a fault's HTTP status was answered.
-func wants(seen sight, status int) error {
-	if got, err := seen.fault(); err != nil || !got.injected(status) {
-		return fmt.Errorf("the client saw %v, want the fault's HTTP status %d", seen, status)
-	}
-	return nil
-}
-
-// isCode checks that a declared failure was answered.
-func (s sight) isCode(code failure.Description) error {
-	got, err := s.fault()
-	if err != nil {
-		return err
-	}
-	return got.differs(code)
 }
 
 // goesOn checks that the next call, after GOAWAY, comes by another connection.

@@ -33,9 +33,13 @@ var promises = []struct {
 	{"its addresses answer", addressesAnswer},
 	{"every declared failure code can be injected", everyCode},
 	{"every kind of rule strikes", everyRule},
+	{"a rule selects its calls", everySelector},
 	{"calls are recorded and latency is real", recorded},
+	{"each call is recorded once, with its outcome", recordedOnce},
 	{"a reset leaves nothing but the addresses", resetComplete},
 	{"fakes do not disturb each other", isolated},
+	{"tenants do not disturb each other", tenantsApart},
+	{"a state is restored and forked", statesKept},
 	{"a stop leaves nothing behind", nothingLeft},
 }
 

@@ -36,9 +36,9 @@ func (a answer) differs(code failure.Description) error {
 	return nil
 }
 
-// injected reports whether it is what a fault of that HTTP status answers, 503 or 404.
+// injected reports whether it is what a fault of that HTTP status answers: 404, 429 or 503.
 func (a answer) injected(status int) bool {
-	code := map[int]failure.GRPC{503: failure.GRPCUnavailable, 404: failure.GRPCNotFound}[status]
+	code := map[int]failure.GRPC{404: failure.GRPCNotFound, 429: failure.GRPCResourceExhausted, 503: failure.GRPCUnavailable}[status]
 	return a.code == failure.Injected.Number() && (a.http == status || a.http == 0 && a.grpc == code)
 }
 
@@ -69,4 +69,21 @@ func (s sight) String() string {
 		return s.other.Error()
 	}
 	return fmt.Sprintf("%+v", s.failure)
+}
+
+// injected checks that the fault of an HTTP status was answered.
+func (s sight) injected(status int) error {
+	if got, err := s.fault(); err != nil || !got.injected(status) {
+		return fmt.Errorf("the client saw %v, want the fault's HTTP status %d", s, status)
+	}
+	return nil
+}
+
+// isCode checks that a declared failure was answered.
+func (s sight) isCode(code failure.Description) error {
+	got, err := s.fault()
+	if err != nil {
+		return err
+	}
+	return got.differs(code)
 }
