@@ -21,3 +21,13 @@ func Promises() map[string]func(context.Context, func(fake.TB) *fake.Fake) error
 	}
 	return all
 }
+
+// Refuses is the check that rules are refused.
+func Refuses(install func(...fake.Rule) ([]*fake.Fault, error), code int) error {
+	return refuses(install, code)
+}
+
+// RefusedTenant is the check that calls of a tenant are refused which is not there.
+func RefusedTenant(ctx context.Context, f *fake.Fake) error {
+	return atDoors(f, func(d *door, c *client) error { return c.refused(ctx, nil, "nobody") })
+}

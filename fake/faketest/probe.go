@@ -89,28 +89,28 @@ func (c *client) probe(ctx context.Context, f *fake.Fake, route string) (*fake.C
 }
 
 // streams reports whether calls of a route are streams, or the service does not let them come to their
-// handler. It holds one at the door and asks whether the fake waits for it, as it does for no stream.
+// handler, which does not run. It holds one at the door and asks whether the fake waits for it, as it does for
+// no stream.
 func (c *client) streams(ctx context.Context, f *fake.Fake, route string) (bool, error) {
-	held, err := f.Install(fake.Rule{Match: c.door.match(route), Action: fake.Hold})
+	match := c.door.match(route)
+	faults, err := f.Install(fake.Rule{Match: match, Action: fake.Hold}, fake.Rule{Match: match, Failure: fake.HTTPStatus(behind)})
 	if err != nil {
 		return false, err
 	}
-	calling, hangUp := context.WithCancel(ctx)
-	defer hangUp()
+	defer f.Clear()
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan sight, 1)
 	go func() {
 		defer stop()
-		done <- c.knock(calling, route, nil)
+		done <- c.knock(ctx, route, nil)
 	}()
-	arrived := held[0].WaitHeld(waiting, 1)
+	arrived := faults[0].WaitHeld(waiting, 1)
 	now, cancel := context.WithCancel(ctx)
 	cancel()
 	stream := arrived != nil || f.WaitQuiescent(now) == nil
-	hangUp()
+	faults[0].Release()
 	<-done
-	held[0].Remove()
 	return stream, ctx.Err()
 }
 

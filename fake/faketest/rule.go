@@ -129,6 +129,7 @@ type trial struct {
 	rule   fake.Rule
 	asked  bool        // by the call's header
 	fault  *fake.Fault // nil if it is asked for
+	spared bool        // there was nothing to strike
 }
 
 func (t *trial) run(ctx context.Context, f *fake.Fake) error {
@@ -162,7 +163,7 @@ func (t *trial) run(ctx context.Context, f *fake.Fake) error {
 	if err == nil {
 		err = t.check(f, seen, calls)
 	}
-	if err == nil && t.rule.Action == fake.GoAway {
+	if err == nil && t.rule.Action == fake.GoAway && !t.spared {
 		err = t.goesOn(ctx)
 	}
 	return err
@@ -205,7 +206,8 @@ func (t *trial) check(f *fake.Fake, seen sight, calls []fake.Call) error {
 	}
 	call := calls[0]
 	if t.rule.Phase == fake.AfterCommit && call.Ran && !call.Committed {
-		// The handler has answered a failure to what it was asked: there is nothing to strike.
+		// The handler has answered a failure to what it was asked: nothing was committed.
+		t.spared = true
 		if seen.lost != nil || call.Sent != fake.SentAnswer {
 			return fmt.Errorf("the handler has failed, and the client saw %v; recorded: %+v", seen, call)
 		}
