@@ -27,7 +27,7 @@ type door struct {
 	addr     string
 	secure   bool
 	routes   []string // patterns, or gRPC's full methods
-	route    string   // the first of them
+	route    string   // the first of them that is not shadowed
 
 	// What lookAround has found. The zero values are that there are none.
 	quick  []string // routes whose handlers end soon when they are called with nothing
@@ -48,13 +48,20 @@ func (d *door) method(route string) string {
 	return "GET"
 }
 
+// shadowed reports whether calls of a route that names no method are those of another one, which does.
+func (d *door) shadowed(route string) bool {
+	method, path := splitPattern(route)
+	return method == "" && slices.Contains(d.routes, "GET "+path)
+}
+
 // doorsOf are the doors of f, one for each listener and protocol that it speaks, in order.
 func doorsOf(f *fake.Fake) ([]*door, error) {
 	var doors []*door
 	found := listenersOf(f.Description())
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		l := found[name]
-		d := door{listener: name, addr: f.Addr(name), routes: l.Routes, route: l.Routes[0]}
+		d := door{listener: name, addr: f.Addr(name), routes: l.Routes}
+		d.route = d.routes[max(0, slices.IndexFunc(d.routes, func(route string) bool { return !d.shadowed(route) }))]
 		var protocols []string
 		switch l.Protocol {
 		case "http", "https":

@@ -52,8 +52,11 @@ func (d *door) refusesHeaders(ctx context.Context, f *fake.Fake) error {
 				return fmt.Errorf("%s: %s: the client saw %v, want code %d", fake.FaultHeader, text, seen, failure.Malformed.Number())
 			}
 			call, err := onlyCall(ctx, f, last)
-			if err != nil || call.Ran || call.Sent != fake.SentFailure {
-				return fmt.Errorf("%s: %s: it is recorded as %+v, %w", fake.FaultHeader, text, call, err)
+			if err == nil && (call.Ran || call.Sent != fake.SentFailure) {
+				err = fmt.Errorf("it is recorded as %+v", call)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", fake.FaultHeader, text, err)
 			}
 		}
 		for _, header := range []map[string]string{{fake.FaultHeader: "status=404"}, nil} {

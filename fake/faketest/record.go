@@ -3,7 +3,6 @@ package faketest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-754044b3/roadworthy/chassis/failure"
@@ -81,12 +80,6 @@ func (c *client) recordsRefused(ctx context.Context, f *fake.Fake) error {
 	return nil
 }
 
-// shadowed reports whether calls of a route that names no method are another one's, which does.
-func (d *door) shadowed(route string) bool {
-	method, path := splitPattern(route)
-	return method == "" && d.protocol != grpc2 && slices.Contains(d.routes, "GET "+path)
-}
-
 // record calls a route once and returns what was recorded of it.
 func (c *client) record(ctx context.Context, f *fake.Fake, route string) (*fake.Call, error) {
 	last := lastCall(f)
@@ -111,7 +104,7 @@ func (c *client) record(ctx context.Context, f *fake.Fake, route string) (*fake.
 func (c *client) recordsRun(ctx context.Context, f *fake.Fake, lost map[string]uint64) error {
 	d, route := c.door, c.door.ending
 	_, path := splitPattern(route)
-	target := d.method(route) + " " + path
+	target := d.method(route) + " " + pathOf(path)
 	if d.protocol == grpc2 {
 		target = route
 	}

@@ -3,6 +3,7 @@ package faketest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-754044b3/roadworthy/fake"
@@ -114,8 +115,8 @@ func (c *client) matches(ctx context.Context, f *fake.Fake) error {
 			no = append(no, fake.OnListener(l.Name))
 		}
 	}
-	for _, route := range d.routes[1:min(len(d.routes), 2)] {
-		no = append(no, fake.On(route))
+	if i := slices.IndexFunc(d.routes, func(route string) bool { return route != d.route }); i >= 0 {
+		no = append(no, fake.On(d.routes[i]))
 	}
 	for want, matches := range map[string][]fake.Match{"X": yes, ".": no} {
 		for _, m := range matches {

@@ -40,6 +40,7 @@ type diary struct {
 	written  func(journal.Journal)        // called for each entry that was written; nil does nothing
 	options  fake.Options[config]
 	brief    bool // streams end at once
+	long     bool // an answer is longer than what a fault keeps back
 }
 
 const entryMethod = "/diary.v1.Diary/Write"
@@ -96,16 +97,17 @@ func (d *diary) setup(ctx context.Context, s *chassis.Service, cfg config) error
 	r.Handle("GET /all", watch, chassis.Stream())
 	r.Handle("GET /entry/{id}", func(http.ResponseWriter, *http.Request) error { return codes.Codes()[0].New() })
 	r.Handle("GET /plain", func(w http.ResponseWriter, _ *http.Request) error {
+		if d.long {
+			_, err := fmt.Fprint(w, strings.Repeat("dear diary ", 20000))
+			return err
+		}
 		http.Error(w, "there is nothing here", http.StatusNotFound)
 		return nil
 	})
 	r.Handle("POST /entry", func(w http.ResponseWriter, req *http.Request) error { return write(req.Context()) })
-	r.Handle("/entry", func(w http.ResponseWriter, req *http.Request) error {
-		_, err := fmt.Fprint(w, strings.Repeat("dear diary ", 1000))
-		return err
-	})
+	r.Handle("/entry", func(http.ResponseWriter, *http.Request) error { return nil })
 	r.Handle("GET /entry", func(w http.ResponseWriter, req *http.Request) error {
-		_, err := fmt.Fprint(w, strings.Repeat("dear diary ", 20000)) // more than a fault keeps back
+		_, err := fmt.Fprint(w, strings.Repeat("dear diary ", 1000))
 		return err
 	})
 	if err := s.HTTP("http", cfg.HTTP, r); err != nil {
@@ -168,16 +170,17 @@ func TestWhateverAServiceIsLikeItsFakePasses(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  fake.Options[config]
 		journals int
+		long     bool // answers
 	}{
-		"HTTP/1, HTTP/2 and gRPC": {fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) { c.HTTP.H2C = true }}, 1},
-		"TLS":                     {fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) { c.HTTP.TLS, c.GRPC.TLS = files, files }}, 0},
-		"real time":               {fake.Options[config]{RealTime: true}, 1},
-		"two journals":            {fake.Options[config]{}, 2},
+		"HTTP/1, HTTP/2 and gRPC":    {fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) { c.HTTP.H2C = true }}, 1, false},
+		"TLS":                        {fake.Options[config]{Configure: func(_ *chassis.Settings, c *config) { c.HTTP.TLS, c.GRPC.TLS = files, files }}, 0, false},
+		"real time":                  {fake.Options[config]{RealTime: true}, 1, false},
+		"two journals, long answers": {fake.Options[config]{}, 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDiary()
-			d.options, d.journals = c.options, c.journals
+			d.options, d.journals, d.long = c.options, c.journals, c.long
 			for promise, check := range faketest.Promises() {
 				if promise == "it is ready at once" || promise == "a stop leaves nothing behind" {
 					continue // a matter of none of this
