@@ -142,6 +142,19 @@ func TestAFakeThatIsBrokenInOneRespectIsFound(t *testing.T) {
 		"any header will do": {
 			edits(func(r *http.Request) { r.Header.Set("X-Faketest-Not", "1") }), selects, `header "X-Faketest-Not: 1" has struck`},
 
+		"hits are not counted": {
+			func(d *diary) {
+				d.meet = func(f *fake.Fake) {
+					if faults := f.Faults(); len(faults) == 2 {
+						_, _ = f.Replace(faults[0].Rule(), faults[1].Rule())
+					}
+				}
+			}, selects, ": 0 hits, and the client saw XX"},
+		"another fault strikes": {
+			edits(func(r *http.Request) { r.Header.Set(fake.FaultHeader, "status=500") }), selects, "answered {http:500"},
+
+		"a record tells of another fault": {
+			edits(func(r *http.Request) { r.Header.Set(fake.FaultHeader, "status=500") }), recorded, "a call that a fault answered with 503 is recorded as"},
 		"calls are recorded twice": {again, recorded, "one call is recorded as [{Seq:"},
 		"a duplicate is not seen": {
 			func() func(*diary) {
@@ -168,6 +181,15 @@ func TestAFakeThatIsBrokenInOneRespectIsFound(t *testing.T) {
 					return nil
 				}
 			}, tenants, "once is enough"},
+		"a tenant that cannot be removed": {
+			func(d *diary) {
+				d.settle = func(s *chassis.Service) error {
+					if d.fake != nil {
+						s.OnClose("door", func(context.Context) error { return errors.New("the door is jammed") })
+					}
+					return nil
+				}
+			}, tenants, "the door is jammed"},
 		"time of one tenant is that of another": {
 			func(d *diary) {
 				d.settle = func(s *chassis.Service) error {
