@@ -27,7 +27,9 @@ type store struct {
 	err     error // why there is no last state
 }
 
-var errJournals = errors.New("the service keeps several journals, and a state is of one")
+// ErrSeveralJournals is what Snapshot, Restore, Given and Fork say of a service that keeps several journals: it
+// has no state that could be taken or put back. See [State].
+var ErrSeveralJournals = errors.New("the service keeps several journals, and a state is of one")
 
 // open is the service's World.OpenJournal.
 func (s *store) open(ctx context.Context, e journal.Engine, r journal.Request) (journal.Journal, error) {
@@ -43,7 +45,7 @@ func (s *store) open(ctx context.Context, e journal.Engine, r journal.Request) (
 		if s.begin.empty() {
 			return j, nil
 		}
-		return nil, errors.Join(errJournals, j.Close())
+		return nil, errors.Join(ErrSeveralJournals, j.Close())
 	}
 	if s.begin != nil {
 		missing, err := s.missing(ctx, j)
@@ -93,7 +95,7 @@ func (s *store) read(ctx context.Context) ([]journal.Recorded, error) {
 	s.mu.Unlock()
 	switch {
 	case opened > 1:
-		return nil, errJournals
+		return nil, ErrSeveralJournals
 	case j == nil:
 		return nil, nil
 	}
@@ -113,7 +115,7 @@ func (s *store) final() ([]journal.Recorded, error) {
 	defer s.mu.Unlock()
 	switch {
 	case s.opened > 1:
-		return nil, errJournals
+		return nil, ErrSeveralJournals
 	case s.keep && s.journal != nil: // the service has ended, and left it open
 		return readAll(context.Background(), s.journal)
 	}

@@ -1,84 +1,82 @@
 package faketest
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
+	"maps"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/emptypb"
-
-	"github.com/seed-754044b3/roadworthy/chassis/failure"
-	"github.com/seed-754044b3/roadworthy/chassis/grpcclient"
+	"github.com/seed-754044b3/roadworthy/chassis"
 	"github.com/seed-754044b3/roadworthy/fake"
 )
 
-// callLimit bounds one call.
-const callLimit = 10 * time.Second
+// Protocols of doors.
+const (
+	http1 = "HTTP/1"
+	http2 = "HTTP/2"
+	grpc2 = "gRPC"
+)
 
-// door is a route that can be called without knowing the service: faults answer before its
-// handler reads anything.
+// door is a way into a service that can be gone without knowing the service: a listener, one protocol that
+// it speaks, and routes at which faults answer before a handler reads anything.
 type door struct {
 	listener string
-	route    string
-	knock    func(context.Context) (answer, error)
-	close    func()
+	protocol string
+	addr     string
+	secure   bool
+	routes   []string // patterns, or gRPC's full methods
+	route    string   // the first of them that is not shadowed
+
+	// What lookAround has found. The zero values are that there are none.
+	quick  []string // routes whose handlers end soon when they are called with nothing
+	ending string   // one of them, which succeeds if there is one that does
+	size   int      // of the body, or messages, that it answered
 }
 
-// answer is a failure as a client sees it.
-type answer struct {
-	http       int // 0 over gRPC
-	grpc       failure.GRPC
-	code       int
-	set        string
-	class      failure.Class
-	message    string
-	retryable  bool
-	retryAfter time.Duration
-}
+func (d *door) String() string { return fmt.Sprintf("listener %q over %s", d.listener, d.protocol) }
 
-// differs says how an answer is not what its code declares.
-func (a answer) differs(code failure.Description) error {
-	after := time.Duration(code.RetryAfter * float64(time.Second))
-	if a.http != 0 {
-		// Retry-After knows whole seconds, and the gRPC status does not travel.
-		after = (after + time.Second - 1).Truncate(time.Second)
-		a.grpc = code.GRPCCode
-	} else {
-		a.http = code.HTTPStatus
+// method is the HTTP method of calls to a route.
+func (d *door) method(route string) string {
+	if d.protocol == grpc2 {
+		return "POST"
 	}
-	want := answer{code.HTTPStatus, code.GRPCCode, code.Number, code.Set, code.Class, code.Message, code.Retryable, after}
-	if a != want {
-		return fmt.Errorf("answered %+v, want %+v", a, want)
+	if method, _ := splitPattern(route); method != "" {
+		return method
 	}
-	return nil
+	return "GET"
 }
 
-// doorsOf opens a door to each listener of f that speaks HTTP or gRPC.
+// shadowed reports whether calls of a route that names no method are those of another one, which does.
+func (d *door) shadowed(route string) bool {
+	method, path := splitPattern(route)
+	return method == "" && slices.Contains(d.routes, "GET "+path)
+}
+
+// doorsOf are the doors of f, one for each listener and protocol that it speaks, in order.
 func doorsOf(f *fake.Fake) ([]*door, error) {
 	var doors []*door
-	for name, l := range listenersOf(f.Description()) {
-		d := &door{listener: name, route: l.Routes[0]}
+	found := listenersOf(f.Description())
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		l := found[name]
+		d := door{listener: name, addr: f.Addr(name), routes: l.Routes}
+		d.route = d.routes[max(0, slices.IndexFunc(d.routes, func(route string) bool { return !d.shadowed(route) }))]
+		var protocols []string
 		switch l.Protocol {
 		case "http", "https":
-			d.openHTTP(l.Protocol + "://" + f.Addr(name))
-		case "grpc", "grpcs":
-			if err := d.openGRPC(f.Addr(name), l.Protocol == "grpcs"); err != nil {
-				return nil, fmt.Errorf("listener %q: %w", name, err)
+			d.secure = l.Protocol == "https"
+			protocols = []string{http1}
+			if l.HTTP2 {
+				protocols = append(protocols, http2)
 			}
-		default:
-			continue
+		case "grpc", "grpcs":
+			d.secure = l.Protocol == "grpcs"
+			protocols = []string{grpc2}
 		}
-		doors = append(doors, d)
+		for _, d.protocol = range protocols {
+			doors = append(doors, new(d))
+		}
 	}
 	if len(doors) == 0 {
 		return nil, errors.New("the service has no route over HTTP or gRPC to call")
@@ -86,79 +84,45 @@ func doorsOf(f *fake.Fake) ([]*door, error) {
 	return doors, nil
 }
 
-// anyCertificate is for fakes that speak TLS: theirs is made for tests.
-func anyCertificate() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
-
-func (d *door) openHTTP(url string) {
-	transport := &http.Transport{TLSClientConfig: anyCertificate()}
-	method, pattern := splitPattern(d.route)
-	if method == "" {
-		method = http.MethodGet
-	}
-	url += pathOf(pattern)
-	d.close = transport.CloseIdleConnections
-	d.knock = func(ctx context.Context) (answer, error) {
-		ctx, cancel := context.WithTimeout(ctx, callLimit)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, method, url, nil)
-		if err != nil {
-			return answer{}, err
-		}
-		resp, err := transport.RoundTrip(req)
-		if err != nil {
-			return answer{}, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode < 400 {
-			return answer{}, fmt.Errorf("%s %s was answered %s, not with the fault", method, url, resp.Status)
-		}
-		p, err := failure.ReadProblem(resp)
-		if err != nil {
-			return answer{}, err
-		}
-		a := answer{http: resp.StatusCode, code: p.Code, set: p.Set, class: p.Class, message: p.Title, retryable: p.Retryable}
-		if p.Status == http.StatusServiceUnavailable {
-			a.grpc = failure.GRPCUnavailable
-		}
-		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
-			a.retryAfter = time.Duration(seconds) * time.Second
-		}
-		return a, nil
-	}
-}
-
-func (d *door) openGRPC(addr string, secure bool) error {
-	creds := insecure.NewCredentials()
-	if secure {
-		creds = credentials.NewTLS(anyCertificate())
-	}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(creds))
+// atDoors runs act at each door of a fake, with a client whose connections are kept.
+func atDoors(f *fake.Fake, act func(*door, *client) error) error {
+	doors, err := doorsOf(f)
 	if err != nil {
 		return err
 	}
-	d.close = func() { _ = conn.Close() }
-	d.knock = func(ctx context.Context) (answer, error) {
-		ctx, cancel := context.WithTimeout(ctx, callLimit)
-		defer cancel()
-		// As a stream, because the wire does not tell streams from unary calls, and nobody
-		// knows here which this is. What a message means to the method does not matter.
-		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, d.route)
+	for _, d := range doors {
+		err := d.visit(func(c *client) error { return act(d, c) })
 		if err != nil {
-			return answer{}, err
+			return fmt.Errorf("%v: %w", d, err)
 		}
-		_ = stream.SendMsg(&emptypb.Empty{}) // an early end is told by RecvMsg
-		_ = stream.CloseSend()
-		err = stream.RecvMsg(&emptypb.Empty{})
-		f, ok := grpcclient.FailureOf(err)
-		if !ok {
-			return answer{}, fmt.Errorf("%s was answered %v, not with the fault", d.route, err)
-		}
-		return answer{
-			grpc: failure.GRPC(status.Code(err)), code: f.Code, set: f.Set, class: f.Class, message: f.Message,
-			retryable: f.Retryable, retryAfter: f.RetryAfter,
-		}, nil
 	}
 	return nil
+}
+
+// visit runs act with a client, whose first call comes by a new connection.
+func (d *door) visit(act func(*client) error) error {
+	c, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return act(c)
+}
+
+// listenersOf are the listeners that calls can be made to, with the routes that can be
+// called without knowing the service.
+func listenersOf(d chassis.Description) map[string]chassis.ListenerDescription {
+	found := map[string]chassis.ListenerDescription{}
+	for _, l := range d.Listeners {
+		l.Routes = slices.DeleteFunc(slices.Clone(l.Routes), func(route string) bool {
+			_, p := splitPattern(route)
+			return !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "/grpc.health.") || strings.HasPrefix(p, "/grpc.reflection.")
+		})
+		if len(l.Routes) > 0 {
+			found[l.Name] = l
+		}
+	}
+	return found
 }
 
 // splitPattern takes a pattern of http.ServeMux apart; the method may be empty.
