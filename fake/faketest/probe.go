@@ -14,7 +14,7 @@ const (
 	maxProbed = 40
 	// probeLimit is how long such a handler may take. One that takes longer, as on a slow machine, is not used;
 	// that it is slow is no mistake.
-	probeLimit = 3 * time.Second
+	probeLimit = 10 * time.Second
 )
 
 // lookAround finds for each door a route whose handler ends when it is called with nothing, and succeeds if
