@@ -20,7 +20,8 @@ type level struct {
 	waiting int
 	exact   int                // how many tenants have a line of their own
 	tenants map[string]*tenant // those
-	shared  []*tenant          // the lines of all others, by hash of the name
+	tail    int                // how many lines all others share
+	shared  []*tenant          // those, by hash of the name; nil until there has been one
 	seed    maphash.Seed
 	active  int       // how many lines there are
 	turn    *tenant   // whose turn it is, in the ring of lines
@@ -44,10 +45,9 @@ type tenant struct {
 
 // init divides the lines that there may be: one in sixteen, and at least one, is for the tail.
 func (l *level) init(limit int, seed maphash.Seed) {
-	tail := max(1, limit/16)
-	l.exact, l.seed = limit-tail, seed
+	l.tail = max(1, limit/16)
+	l.exact, l.seed = limit-l.tail, seed
 	l.tenants = make(map[string]*tenant)
-	l.shared = make([]*tenant, tail)
 }
 
 // find returns a tenant's line, nil when nobody stands in it, and where it is or would be.
@@ -58,7 +58,10 @@ func (l *level) find(name string) (t *tenant, slot int) {
 	if len(l.tenants) < l.exact {
 		return nil, -1
 	}
-	slot = int(maphash.String(l.seed, name) % uint64(len(l.shared)))
+	slot = int(maphash.String(l.seed, name) % uint64(l.tail))
+	if l.shared == nil {
+		return nil, slot
+	}
 	return l.shared[slot], slot
 }
 
@@ -70,6 +73,9 @@ func (l *level) join(it *item) {
 		if slot < 0 {
 			l.tenants[it.tenant] = t
 		} else {
+			if l.shared == nil { // few queues ever need them, and each level's take 2 KiB
+				l.shared = make([]*tenant, l.tail)
+			}
 			l.shared[slot] = t
 		}
 		l.active++
