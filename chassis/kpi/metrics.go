@@ -95,11 +95,15 @@ type Metrics struct {
 	slowest *Slowest
 	history *History
 
-	// routes is replaced, never changed, so that looking a route up takes no lock. Keys that
-	// share a route because of a bound are in it too, while there are not too many.
+	// routes is replaced, never changed, so that looking a route up takes no lock. It has what known had
+	// when a route was last asked for again: a service makes all of its routes at start-up, and to copy
+	// those before it for each took a tenth of that.
 	routes atomic.Pointer[map[routeKey]*Route]
 
-	mu        sync.Mutex // held while a route or listener is added
+	mu sync.Mutex // held while a route or listener is added
+	// known are all routes. Keys that share a route because of a bound are in it too, while there are not
+	// too many.
+	known     map[routeKey]*Route
 	listeners map[string]*Listener
 	named     int // listeners without Other
 	pairs     map[pair]struct{}
@@ -148,6 +152,7 @@ func New(o Options) *Metrics {
 	m.set = newSet(o.Registerer, m.budget)
 	m.slowest = newSlowest(m.clock)
 	m.history = newHistory(m)
+	m.known = map[routeKey]*Route{}
 	m.routes.Store(&map[routeKey]*Route{})
 	o.Registerer.MustRegister(m.requests, m.errors, durationCollector{m}, m.inFlight, m.bytes,
 		m.refusedConns, m.refusedRequests, m.connections(o.Namespace), m.budget.collector(o.Namespace))
@@ -169,9 +174,10 @@ func (c durationCollector) Collect(ch chan<- prometheus.Metric) {
 
 // all are the routes, each once, in no order.
 func (m *Metrics) all() []*Route {
-	known := *m.routes.Load()
-	routes := make([]*Route, 0, len(known))
-	for key, r := range known {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	routes := make([]*Route, 0, len(m.known))
+	for key, r := range m.known {
 		if key == r.key {
 			routes = append(routes, r)
 		}
@@ -198,7 +204,11 @@ func (m *Metrics) Route(listener, route, method string) *Route {
 func (m *Metrics) add(asked routeKey) *Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r, ok := (*m.routes.Load())[asked]; ok {
+	if r, ok := m.known[asked]; ok {
+		if routes := *m.routes.Load(); len(routes) < len(m.known) {
+			routes = maps.Clone(m.known)
+			m.routes.Store(&routes)
+		}
 		return r
 	}
 	key := asked
@@ -214,27 +224,20 @@ func (m *Metrics) add(asked routeKey) *Route {
 		}
 	}
 	rest := routeKey{key.listener, Other, Other} // which its listener has paid for
-	r := (*m.routes.Load())[key]
+	r := m.known[key]
 	if r == nil && key != rest && !m.budget.take(routeSeries) {
 		m.budget.spilled()
 		key = rest
-		r = (*m.routes.Load())[key]
+		r = m.known[key]
 	}
 	if r == nil {
 		r = m.newRoute(key)
-		m.remember(key, r)
+		m.known[key] = r
 	}
-	if asked != key && len(*m.routes.Load()) < 4*m.maxPairs {
-		m.remember(asked, r)
+	if asked != key && len(m.known) < 4*m.maxPairs {
+		m.known[asked] = r
 	}
 	return r
-}
-
-// remember puts a route under key. The caller holds the lock.
-func (m *Metrics) remember(key routeKey, r *Route) {
-	larger := maps.Clone(*m.routes.Load())
-	larger[key] = r
-	m.routes.Store(&larger)
 }
 
 func (m *Metrics) newRoute(key routeKey) *Route {

@@ -377,3 +377,24 @@ func BenchmarkSnapshot(b *testing.B) {
 		m.Snapshot()
 	}
 }
+
+func TestARouteIsTheSameWheneverItIsAskedFor(t *testing.T) {
+	m := kpi.New(kpi.Options{Registerer: prometheus.NewRegistry()})
+	made := map[string]*kpi.Route{}
+	for i, path := range []string{"/a", "/b", "/c", "/d", "/e"} {
+		made[path] = m.Route("http", path, "GET")
+		if i%2 == 0 {
+			continue // the next one is made before this one is asked for again
+		}
+		for known, r := range made {
+			for range 2 {
+				if m.Route("http", known, "GET") != r {
+					t.Errorf("%s is another route after %d were made", known, i+1)
+				}
+			}
+		}
+	}
+	if m.Route("http", "/e", "GET") != made["/e"] || len(m.Snapshot()) != len(made) {
+		t.Errorf("%d routes are shown, want %d", len(m.Snapshot()), len(made))
+	}
+}
