@@ -3,7 +3,9 @@ package chassis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +24,17 @@ type daily struct {
 // folder is where reports of failures are written.
 func (s *Service) folder() aggregate.Folder {
 	return aggregate.Folder{Path: s.settings.Errors.Dir, Service: s.name, Keep: s.settings.Errors.Keep}
+}
+
+// checkReports checks that reports of failures can be written. A disk that is full does not keep a service from starting.
+func (s *Service) checkReports() error {
+	if s.settings.Errors.Dir == "" || s.world.Dry {
+		return nil
+	}
+	if err := s.folder().Prepare(); err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("errors.dir: %w", err)
+	}
+	return nil
 }
 
 // awaitMidnight has the report of each day written when it has ended.

@@ -1,6 +1,7 @@
 package chassis_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,10 +119,10 @@ func TestTheReportOfTodayIsThereOnDemandAndAtTheEnd(t *testing.T) {
 
 func TestAReportThatCannotBeWrittenIsToldOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	h := failing(t, reporting(options{}, file, clock.Real()))
+	if err := errors.Join(os.Remove(file), os.WriteFile(file, nil, 0o600)); err != nil { // where the directory was
 		t.Fatal(err)
 	}
-	h := failing(t, reporting(options{}, file, clock.Real()))
 	h.get("/store/1")
 	if a := h.admin("/errors/today"); !strings.Contains(a.body, "1  test 1201") {
 		t.Errorf("%s", a.body)

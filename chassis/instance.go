@@ -191,6 +191,9 @@ func newService(name string, own *failure.Set, settings Settings, set *config.Se
 	if err == nil {
 		err = s.openAccessLog()
 	}
+	if err == nil {
+		err = s.checkReports()
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.closeLog())
 	}

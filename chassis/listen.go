@@ -44,7 +44,7 @@ func reason(err error) error {
 func hint(err error, network string) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return " (another process listens there)"
+		return " (another process, or another listener of this service, listens there)"
 	case errors.Is(err, syscall.EACCES) && network == "tcp":
 		return " (ports below 1024 need a privilege)"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

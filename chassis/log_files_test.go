@@ -207,6 +207,7 @@ func TestPathsOfLogsThatCannotBeAreRefused(t *testing.T) {
 	}
 	for want, change := range map[string]func(*chassis.Settings){
 		"log.path: open the log: open ":                                              func(s *chassis.Settings) { s.Log.Path = file + "/x" },
+		"errors.dir: reports of failures: mkdir ":                                    func(s *chassis.Settings) { s.Errors.Dir = file + "/x" },
 		"log.path: open the log: lstat ":                                             func(s *chassis.Settings) { s.Log.Path = file + "/" },
 		"access_log.path: open the access log: /tmp is another directory of segment": func(s *chassis.Settings) { s.Log.Path, s.AccessLog.Path = t.TempDir()+"/", "/tmp/" },
 		"access_log.path: open the access log: directory of the log access: ":        func(s *chassis.Settings) { s.AccessLog.Path = file + "/x/" },

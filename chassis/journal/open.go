@@ -59,7 +59,7 @@ func Open(ctx context.Context, h Host, url string, engines ...Engine) (Journal, 
 	scheme, rest, found := strings.Cut(url, ":")
 	scheme = strings.ToLower(scheme)
 	if !found || scheme == "" {
-		return nil, fmt.Errorf("open journal: %w: the URL has no scheme; %s", ErrInvalid, known(engines))
+		return nil, fmt.Errorf("open journal: %w: the URL has no scheme%s; %s", ErrInvalid, meant(url, engines), known(engines))
 	}
 	for _, e := range engines {
 		if !slices.Contains(e.Schemes, scheme) {
@@ -91,6 +91,15 @@ func known(engines []Engine) string {
 		return "this service links no journal engine"
 	}
 	return "this service knows " + strings.Join(schemes, ", ")
+}
+
+// meant guesses what a URL without a scheme was to be: the path of a file.
+func meant(url string, engines []Engine) string {
+	files := slices.ContainsFunc(engines, func(e Engine) bool { return slices.Contains(e.Schemes, "file") })
+	if url == "" || strings.Contains(url, ":") || !files {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean file:%s?)", url)
 }
 
 // closeWithin closes j but stops waiting when ctx ends: a disk that does not answer must not keep

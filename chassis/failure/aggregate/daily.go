@@ -107,6 +107,23 @@ type Folder struct {
 
 const maxDaily = 64 << 20 // bytes that are read of one report
 
+// Prepare makes the directory, if there is none, and reports whether files can be made in it.
+func (f Folder) Prepare() error {
+	if err := os.MkdirAll(f.Path, 0o750); err != nil {
+		return fmt.Errorf("reports of failures: %w", err)
+	}
+	draft, err := os.CreateTemp(f.Path, draftName)
+	if err == nil {
+		err = errors.Join(draft.Close(), os.Remove(draft.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("reports of failures: %w", err)
+	}
+	return nil
+}
+
+const draftName = ".report-*"
+
 // Write writes d as JSON and as text, to SERVICE-errors-DAY.json and .txt, with as between DAY and the dot. An
 // empty as is for a whole day. A report that is there already stands, and written is false: of several
 // processes one writes it. An error with written says what could not be done besides.
@@ -150,7 +167,7 @@ func once(name string, files map[string]func(io.Writer) error) (written bool, er
 		}
 	}()
 	for suffix, write := range files {
-		tmp, err := os.CreateTemp(filepath.Dir(name), ".report-*")
+		tmp, err := os.CreateTemp(filepath.Dir(name), draftName)
 		if err != nil {
 			return false, err
 		}

@@ -174,6 +174,20 @@ func TestAReportWithoutRoomForAllOfItLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestAFolderIsMadeAndLeftEmpty(t *testing.T) {
+	f := aggregate.Folder{Path: filepath.Join(t.TempDir(), "var", "reports"), Service: "shop"}
+	if err := f.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(f.Path); len(entries) != 0 || err != nil {
+		t.Errorf("%v, %v", entries, err)
+	}
+	f.Path = "/proc"
+	if err := f.Prepare(); err == nil || !strings.HasPrefix(err.Error(), "reports of failures: open /proc/.report-") {
+		t.Errorf("where no file can be made: %v", err)
+	}
+}
+
 func TestAFolderThatCannotBeUsedIsToldOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -185,6 +199,9 @@ func TestAFolderThatCannotBeUsedIsToldOf(t *testing.T) {
 	}
 	if _, err := f.Read(); err == nil {
 		t.Error("a file is read as a directory")
+	}
+	if err := f.Prepare(); err == nil || !strings.Contains(err.Error(), path+": not a directory") {
+		t.Errorf("a file is prepared: %v", err)
 	}
 	f.Path = t.TempDir()
 	if err := os.WriteFile(filepath.Join(f.Path, "shop-errors-2026-03-01.json"), []byte("{"), 0o600); err != nil {

@@ -67,7 +67,7 @@ func filled(t *testing.T, n int) string {
 func TestWrongURLsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                     "the URL has no scheme; this service knows file:, mem:",
-		"games.db":             "the URL has no scheme",
+		"games.db":             "the URL has no scheme (did you mean file:games.db?); this service knows file:, mem:",
 		"postgres://a:secret@": `no engine for scheme "postgres"`,
 		"mem:games":            "mem: takes nothing after the colon",
 		"file:":                "write file:PATH",

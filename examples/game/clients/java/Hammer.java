@@ -40,11 +40,17 @@ public final class Hammer {
             System.exit(2);
             return;
         }
-        boolean well = switch (flags.mode) {
-            case "hammer" -> load(flags, false);
-            case "prober" -> load(flags, true);
-            default -> new Suite(flags).run();
-        };
+        boolean well;
+        try {
+            well = switch (flags.mode) {
+                case "hammer" -> load(flags, false);
+                case "prober" -> load(flags, true);
+                default -> new Suite(flags).run();
+            };
+        } catch (IOException e) {
+            System.err.println("Hammer: no answer from " + flags.url + " or " + flags.control + ": " + e);
+            well = false;
+        }
         System.exit(well ? 0 : 1);
     }
 
