@@ -166,5 +166,5 @@ func (s *Set) Lookup(key string) (Field, bool) {
 func (s *Set) Warnings() []string { return slices.Clone(s.warnings) }
 
 func (f *field) public() Field {
-	return Field{Key: f.key, Env: f.env, Type: f.codec.word(), Doc: f.doc, Value: f.text, Default: f.initialText, Source: f.source}
+	return Field{Key: f.key, Env: f.env, Type: f.codec.word(), Doc: docOf(f.tag), Value: f.text, Default: f.initialText, Source: f.source}
 }

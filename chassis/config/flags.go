@@ -25,7 +25,7 @@ func (s *Set) Flags(fs *flag.FlagSet) error {
 		return errors.Join(errs...)
 	}
 	s.root.each(func(f *field) {
-		usage := f.doc
+		usage := docOf(f.tag)
 		if word := f.codec.word(); word != "bool" {
 			// Package flag shows the quoted word after the flag's name.
 			usage = strings.TrimSpace(usage + " (`" + word + "`)")
@@ -111,8 +111,8 @@ func (s *Set) Usage(w io.Writer) error {
 				texts[0] = "default " + f.initialText
 			}
 			texts[0] += ", env " + f.env
-			if f.doc != "" {
-				texts = append([]string{f.doc}, texts...)
+			if doc := docOf(f.tag); doc != "" {
+				texts = append([]string{doc}, texts...)
 			}
 			left := f.flagText()
 			if utf8.RuneCountInString(left) > width {

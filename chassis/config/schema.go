@@ -10,13 +10,14 @@ import (
 
 // A field is one key: where it is stored, how its type is read, and what is known of its value.
 type field struct {
-	key, env, doc string
-	goName        string // "game.Config.HTTP.Addr"
-	codec         codec
-	v             reflect.Value // the destination, settable
-	initial       reflect.Value // the default
-	initialText   string
-	source        Source
+	key, env    string
+	goName      string            // "game.Config.HTTP.Addr"
+	tag         reflect.StructTag // of the Go field, with its documentation
+	codec       codec
+	v           reflect.Value // the destination, settable
+	initial     reflect.Value // the default
+	initialText string
+	source      Source
 
 	given     reflect.Value // by flag, else invalid
 	givenText string
@@ -111,17 +112,16 @@ func (w *walker) member(p *part, sec *section, sf reflect.StructField, v reflect
 		return
 	}
 	key := join(sec.key, name)
-	doc := oneLine(sf.Tag.Get("doc"))
 	switch {
 	case isLeaf && v.CanSet():
-		w.leaf(p, sec, &field{key: key, doc: doc, goName: goName, codec: c, v: v})
+		w.leaf(p, sec, &field{key: key, tag: sf.Tag, goName: goName, codec: c, v: v})
 	case isStruct && configurable(sf.Type):
 		sub := w.section(sec, key, name, goName)
 		if sub == nil {
 			return
 		}
 		if sub.doc == "" {
-			sub.doc = doc
+			sub.doc = docOf(sf.Tag)
 		}
 		child := &part{key: key, v: v}
 		p.parts = append(p.parts, child)
@@ -206,6 +206,9 @@ func segment(s string) bool {
 	}
 	return s != ""
 }
+
+// docOf is the documentation of a Go field. It is not looked for before somebody asks: a start needs none of it.
+func docOf(tag reflect.StructTag) string { return oneLine(tag.Get("doc")) }
 
 // oneLine is s with a space for every run of white space. Most of what is written needs no copy.
 func oneLine(s string) string {
