@@ -49,7 +49,7 @@ func run(ctx context.Context, data string, verbose bool, stdout, stderr io.Write
 	d := &demo{data: data, verbose: verbose}
 	d.world = chassis.World{Stdout: stderr, Stderr: stderr, Listen: d.listen}
 	if d.game, err = chassis.Start(ctx, game.Spec, d.gameConfig, d.world); err != nil {
-		if errors.Is(err, journal.ErrCorrupt) { // or of another release
+		if errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrInvalid) { // damaged, or of another release
 			err = fmt.Errorf("%w; to begin anew remove %s, or name another directory with -data", err, data)
 		}
 		return err
