@@ -23,6 +23,9 @@ func (w *World) bind(ctx context.Context, name, addr string) (net.Listener, erro
 	}
 	l, err := listen(ctx, name, network, address)
 	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil && w.Listen != nil {
+			addr = op.Addr.String() // the world may listen elsewhere
+		}
 		return nil, fmt.Errorf("cannot listen on %s: %w%s", addr, reason(err), hint(err, network))
 	}
 	return l, nil
@@ -44,7 +47,7 @@ func reason(err error) error {
 func hint(err error, network string) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return " (another process, or another listener of this service, listens there)"
+		return " (another process listens there, or another listener of this service)"
 	case errors.Is(err, syscall.EACCES) && network == "tcp":
 		return " (ports below 1024 need a privilege)"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

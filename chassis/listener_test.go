@@ -21,7 +21,7 @@ func TestAListenerThatCannotBeOpenedIsNamed(t *testing.T) {
 	defer taken.Close()
 	addr := taken.Addr().String()
 	_, err = try(t, options{http: chassis.HTTPConfig{Addr: addr}}, serve(routes(nil)))
-	if want := `test: listener "http": cannot listen on ` + addr + `: address already in use (another process, or another listener of this service, listens there)`; err == nil || err.Error() != want {
+	if want := `test: listener "http": cannot listen on ` + addr + `: address already in use (another process listens there, or another listener of this service)`; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	_, err = try(t, options{settings: func(s *chassis.Settings) { s.Admin.Addr = addr }}, serve(routes(nil)))

@@ -93,7 +93,7 @@ func TestUnixSocketsAreForOwnerAndGroup(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if _, err := try(t, options{http: chassis.HTTPConfig{Addr: "unix:" + path}}, serve(routes(nil))); err == nil ||
-		!strings.Contains(err.Error(), "address already in use (another process, or another listener of this service, listens there)") {
+		!strings.Contains(err.Error(), "address already in use (another process listens there, or another listener of this service)") {
 		t.Errorf("a second listener: %v", err)
 	}
 	h.stop()
@@ -123,7 +123,7 @@ func TestASocketThatCannotBeMadeSaysWhy(t *testing.T) {
 	for path, want := range map[string]string{
 		"/nonexistent/s":                     "no such file or directory (the directory does not exist)",
 		dir + "/" + strings.Repeat("x", 200): "invalid argument (the path of a socket has at most about 100 characters)",
-		regular:                              "address already in use (another process, or another listener of this service, listens there)",
+		regular:                              "address already in use (another process listens there, or another listener of this service)",
 	} {
 		_, err := try(t, options{http: chassis.HTTPConfig{Addr: "unix:" + path}}, serve(routes(nil)))
 		if err == nil || !strings.HasSuffix(err.Error(), want) {

@@ -315,9 +315,9 @@ func TestAServiceThatDoesNotStartEndsTheTest(t *testing.T) {
 	}
 	defer taken.Close()
 	for says, ports := range map[string]map[string]int{
-		"another process listens there":                                         {"http": taken.Addr().(*net.TCPAddr).Port},
-		`port 70000 for listener "http": want 0 (any free one) to 65535`:        {"http": 70000},
-		`tally: a port is given for listener "web": the service has grpc, http`: {"web": 0},
+		"cannot listen on " + taken.Addr().String() + ": address already in use (another process listens there": {"http": taken.Addr().(*net.TCPAddr).Port},
+		`port 70000 for listener "http": want 0 (any free one) to 65535`:                                        {"http": 70000},
+		`tally: a port is given for listener "web": the service has grpc, http`:                                 {"web": 0},
 	} {
 		f, err := fake.New(t.Context(), spec, fake.Options[config]{Ports: ports})
 		if f != nil || err == nil || !strings.Contains(err.Error(), says) {

@@ -163,7 +163,7 @@ func TestTheProgramRefusesWhatItCannotDo(t *testing.T) {
 		"fast":                                  {2, `unexpected argument "fast"`},
 		"-listen web=localhost:0":               {1, `tallyfake: tally: a port is given for listener "web": the service has grpc, http`},
 		"-control " + taken.Addr().String():     {1, "tallyfake: control plane: listen tcp"},
-		"-listen http=" + taken.Addr().String(): {1, "another process listens there"},
+		"-listen http=" + taken.Addr().String(): {1, "cannot listen on " + taken.Addr().String() + ": address already in use (another process listens there"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := fake.Run(t.Context(), spec, fake.Options[config]{}, strings.Fields(args), strings.NewReader(""), &stdout, &stderr)
