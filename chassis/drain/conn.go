@@ -493,8 +493,12 @@ func (c *conn) Close() error {
 		_ = c.wire.SetReadDeadline(time.Now().Add(lingerFor))
 		_, _ = io.Copy(io.Discard, c.stream)
 	}
-	defer c.gone()
-	return c.stream.Close()
+	err := c.stream.Close()
+	// A write of HTTP/2 may yet tell of what was refused with it, and the server's logs end when c is gone.
+	c.h2.writing.Lock()
+	defer c.h2.writing.Unlock()
+	c.gone()
+	return err
 }
 
 // gone takes c, which is closed, off the books.

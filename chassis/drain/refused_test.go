@@ -234,6 +234,28 @@ func TestAClientThatBreaksTheRulesOfHTTP2IsTold(t *testing.T) {
 	}
 }
 
+// Who hears of a refusal writes it into a log that ends with the drain.
+func TestADrainWaitsUntilARefusalHasBeenTold(t *testing.T) {
+	hears, heard := make(chan bool), make(chan bool)
+	s := start(t, named("s"), drain.Options{H2C: true, Entry: drain.Entry{Refused: func(drain.Refusal) {
+		close(hears)
+		<-heard
+	}}})
+	c := dial(t, s.addr)
+	dialH2(t, c, 1<<16).get(t, 1, "no path")
+	<-hears
+	_ = c.Close()
+	done := draining(t, s, drain.Leave{})
+	select {
+	case err := <-done:
+		t.Errorf("the drain has ended before: %v", err)
+		close(heard)
+	case <-time.After(200 * time.Millisecond): // it ended in a few without
+		close(heard)
+		drained(t, done)
+	}
+}
+
 func TestRequestsOfHTTP2ThatNeverReachAHandlerAreTold(t *testing.T) {
 	clean(t)
 	config, _ := certificate(t)
